@@ -42,6 +42,17 @@ pub struct Shortage {
     pub available: u32,
 }
 
+/// The stock that a new variant begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewStock {
+    /// The product.
+    pub product: ProductId,
+    /// The variant.
+    pub variant: VariantId,
+    /// Units in the warehouse.
+    pub on_hand: u32,
+}
+
 /// How a variant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StockLevel {
@@ -142,8 +153,8 @@ impl Stock {
         }
     }
 
-    /// Makes the documents of new variants, each with its units on hand; those that exist stay as they
-    /// are. Index used: `_id`.
+    /// Makes the documents of a product's new variants, each with its units on hand; those that exist
+    /// stay as they are. Index used: `_id`.
     ///
     /// # Errors
     /// When the database refuses.
@@ -152,14 +163,27 @@ impl Stock {
         product: ProductId,
         variants: &[(VariantId, u32)],
     ) -> Result<(), StoreError> {
-        let documents = variants.iter().map(|(variant, on_hand)| StockDocument {
-            variant: *variant,
+        let of_product = |(variant, on_hand): &(VariantId, u32)| NewStock {
             product,
-            available: i64::from(*on_hand),
+            variant: *variant,
+            on_hand: *on_hand,
+        };
+        self.open_all(variants.iter().map(of_product)).await
+    }
+
+    /// Makes the documents of new variants of any products. Index used: `_id`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn open_all(&self, variants: impl IntoIterator<Item = NewStock>) -> Result<(), StoreError> {
+        let documents = variants.into_iter().map(|new| StockDocument {
+            variant: new.variant,
+            product: new.product,
+            available: i64::from(new.on_hand),
             holds: Vec::new(),
             returns: Vec::new(),
             sold: 0,
-            received: i64::from(*on_hand),
+            received: i64::from(new.on_hand),
         });
         let documents: Vec<_> = documents.collect();
         if documents.is_empty() {

@@ -6,6 +6,7 @@
 pub mod embedded;
 mod error;
 pub mod feed;
+pub mod lease;
 pub mod schema;
 
 use std::time::Duration;

@@ -1,1 +1,8 @@
-fn main() {}
+//! The shop from outside: real processes, a real replica set, real sockets.
+
+mod bad_input;
+mod checkout;
+mod journey;
+mod platform;
+mod real_catalogues;
+mod support;
