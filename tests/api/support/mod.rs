@@ -155,6 +155,18 @@ impl TestShop {
         run_to_end(env!("CARGO_BIN_EXE_bodega"), arguments, &self.environment, input)
     }
 
+    /// Starts another command of the binary and does not wait for its end.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bodega"));
+        command.args(arguments).envs(self.environment.iter().cloned());
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    /// The name of its database.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// A guest.
     pub(crate) fn guest(&self) -> Client {
         Client::new(&self.server.url)
