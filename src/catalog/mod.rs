@@ -3,6 +3,7 @@
 //! What is sold is a *variant*; a product without options has exactly one. Stock stands apart from
 //! products, so that a hot item does not make the catalogue contend.
 
+pub mod model;
 mod offer;
 mod stock;
 
