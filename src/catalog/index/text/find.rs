@@ -1,0 +1,331 @@
+//! Which products a text means, and how well each fits.
+//!
+//! A product fits when it has every word of the text. At first words must be spelt as they are,
+//! and the last may be unfinished. Only where that finds nothing are the words *loosened*: those
+//! that nothing has, or else all, may be unfinished or mistyped.
+
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::docs::{Doc, at},
+    Place, Vocabulary,
+    distance::{errors, tolerated},
+    fold,
+    vocabulary::Posting,
+    words::{cut, is_number, joined, parts},
+};
+
+/// The most words of a text that count.
+const MAX_WORDS: usize = 16;
+/// An unfinished word of a search has at least so many letters.
+const MIN_UNFINISHED: usize = 2;
+
+/// How well a word fits, times the weight of its place.
+const EXACT: u16 = 8;
+const UNFINISHED: u16 = 5;
+const ONE_ERROR: u16 = 3;
+const MORE_ERRORS: u16 = 2;
+const UNFINISHED_AND_MISTYPED: u16 = 1;
+
+/// One word of a text: a product has it when it has all its parts, or the whole as one word.
+#[derive(Debug, PartialEq, Eq)]
+struct Word {
+    parts: Vec<String>,
+    joined: Option<String>,
+}
+
+/// A text that is looked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct TextQuery {
+    words: Vec<Word>,
+    min_unfinished: usize,
+}
+
+/// What the first page decides for all pages, so that a list does not change its order while it
+/// is read: the weight of each word (its rarity) and which words are loosened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct Frozen {
+    weights: Vec<u16>,
+    loose: u16,
+}
+
+/// The products that a text means.
+#[derive(Debug)]
+pub(in super::super) struct Found {
+    /// The products.
+    pub(in super::super) docs: RoaringBitmap,
+    /// How well each fits, by product number; nothing is said of others.
+    pub(in super::super) scores: Vec<u32>,
+    /// What the next pages must use.
+    pub(in super::super) frozen: Frozen,
+}
+
+/// The products that have a word, and how well each has it.
+struct Hits {
+    best: Vec<u16>,
+    docs: Vec<Doc>,
+}
+
+impl TextQuery {
+    /// A text that was sent off.
+    pub(in super::super) fn sent(text: &str) -> Self {
+        Self::parse(text, MIN_UNFINISHED)
+    }
+
+    /// A text that is still being typed: its last word may be a single letter.
+    pub(in super::super) fn typed(text: &str) -> Self {
+        Self::parse(text, 1)
+    }
+
+    fn parse(text: &str, min_unfinished: usize) -> Self {
+        let mut words: Vec<Word> = Vec::new();
+        for compound in fold(text).split(' ') {
+            let parts: Vec<String> = parts(compound).map(|part| cut(part).to_owned()).collect();
+            let joined = joined(compound).map(|whole| cut(&whole).to_owned());
+            let word = Word { parts, joined };
+            if word.parts.is_empty() {
+                continue;
+            }
+            // A repeated word counts where it stands last: there it may be unfinished.
+            words.retain(|other| *other != word);
+            words.push(word);
+        }
+        words.truncate(MAX_WORDS);
+        Self {
+            words,
+            min_unfinished,
+        }
+    }
+
+    /// Whether each word is matched somehow by one of `names`, and how many errors that takes.
+    pub(in super::super) fn match_names(&self, names: &[Box<str>]) -> Option<usize> {
+        let last = self.words.last();
+        let mut total = 0_usize;
+        for word in &self.words {
+            let unfinished = last == Some(word);
+            for part in &word.parts {
+                let letters: Vec<char> = part.chars().collect();
+                let limit = if is_number(part) {
+                    0
+                } else {
+                    tolerated(letters.len())
+                };
+                let best = names
+                    .iter()
+                    .map(|name| {
+                        let found = errors(&letters, name, limit);
+                        if unfinished {
+                            found.beginning
+                        } else {
+                            found.whole
+                        }
+                    })
+                    .min()
+                    .filter(|best| *best <= limit)?;
+                total = total.saturating_add(best);
+            }
+        }
+        (!self.words.is_empty()).then_some(total)
+    }
+
+    /// Finds the products among `visible`.
+    ///
+    /// `frozen` is what the first page decided; without it this is the first page. `products` is
+    /// how many there are, `rows` how many numbers they take.
+    pub(in super::super) fn find(
+        &self,
+        vocabulary: &Vocabulary,
+        visible: &RoaringBitmap,
+        products: u64,
+        rows: usize,
+        frozen: Option<Frozen>,
+    ) -> Found {
+        let search = Search {
+            query: self,
+            vocabulary,
+            rows,
+        };
+        if let Some(frozen) = frozen.filter(|frozen| frozen.weights.len() == self.words.len()) {
+            let hits = search.hits(frozen.loose);
+            return combine(&hits, visible, frozen);
+        }
+        let strict = search.hits(0);
+        let found = combine(&strict, visible, freeze(&strict, products, 0));
+        if !found.docs.is_empty() || self.words.is_empty() {
+            return found;
+        }
+        let words_where = |chosen: &dyn Fn(&Hits) -> bool| {
+            let words = strict.iter().enumerate();
+            words
+                .filter(|(_, hits)| chosen(hits))
+                .fold(0_u16, |set, (word, _)| set | (1 << word))
+        };
+        let missing = words_where(&|hits| !hits.docs.iter().any(|doc| visible.contains(*doc)));
+        let mut attempts = vec![missing, words_where(&|_| true)];
+        attempts.retain(|loose| *loose != 0);
+        attempts.dedup();
+        let mut loosest = found;
+        for loose in attempts {
+            let hits = search.hits(loose);
+            loosest = combine(&hits, visible, freeze(&hits, products, loose));
+            if !loosest.docs.is_empty() {
+                break;
+            }
+        }
+        loosest
+    }
+}
+
+struct Search<'a> {
+    query: &'a TextQuery,
+    vocabulary: &'a Vocabulary,
+    rows: usize,
+}
+
+impl Search<'_> {
+    /// Hits of each word; bit `n` of `loose` loosens word `n`.
+    fn hits(&self, loose: u16) -> Vec<Hits> {
+        let last = self.query.words.len().saturating_sub(1);
+        let words = self.query.words.iter().enumerate();
+        words
+            .map(|(index, word)| {
+                let loose = loose & (1 << index) != 0;
+                self.word(word, loose, loose || index == last)
+            })
+            .collect()
+    }
+
+    fn word(&self, word: &Word, loose: bool, unfinished: bool) -> Hits {
+        let mut parts =
+            word.parts.iter().rev().enumerate().map(|(from_end, part)| {
+                self.part(part, loose, unfinished && (loose || from_end == 0))
+            });
+        let mut hits = parts.next().unwrap_or_else(|| Hits::none(self.rows));
+        for part in parts {
+            hits.keep_common(&part);
+        }
+        if let Some(joined) = &word.joined {
+            hits.add(self.vocabulary.exact(joined), EXACT);
+            if unfinished {
+                self.add_longer(joined, &mut hits);
+            }
+        }
+        hits
+    }
+
+    fn part(&self, part: &str, loose: bool, unfinished: bool) -> Hits {
+        let mut hits = Hits::none(self.rows);
+        hits.add(self.vocabulary.exact(part), EXACT);
+        if unfinished {
+            self.add_longer(part, &mut hits);
+        }
+        if loose && !is_number(part) {
+            let letters: Vec<char> = part.chars().collect();
+            let limit = tolerated(letters.len());
+            if limit > 0 {
+                for (word, postings) in self.vocabulary.near(part, limit, unfinished) {
+                    let found = errors(&letters, word, limit);
+                    if found.whole <= limit {
+                        let quality = if found.whole <= 1 {
+                            ONE_ERROR
+                        } else {
+                            MORE_ERRORS
+                        };
+                        hits.add(postings, quality);
+                    } else if unfinished && found.beginning <= limit {
+                        hits.add(postings, UNFINISHED_AND_MISTYPED);
+                    }
+                }
+            }
+        }
+        hits
+    }
+
+    fn add_longer(&self, start: &str, hits: &mut Hits) {
+        if start.chars().count() >= self.query.min_unfinished {
+            for postings in self.vocabulary.longer(start) {
+                hits.add(postings, UNFINISHED);
+            }
+        }
+    }
+}
+
+impl Hits {
+    fn none(rows: usize) -> Self {
+        Self {
+            best: vec![0; rows],
+            docs: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, postings: &[Posting], quality: u16) {
+        for posting in postings {
+            let fit = Place::weight(posting.mask()) * quality;
+            if let Some(best) = self.best.get_mut(at(posting.doc())) {
+                if *best == 0 {
+                    self.docs.push(posting.doc());
+                }
+                *best = fit.max(*best);
+            }
+        }
+    }
+
+    fn fit(&self, doc: Doc) -> u16 {
+        self.best.get(at(doc)).copied().unwrap_or(0)
+    }
+
+    /// Keeps what both have, at the worse fit.
+    fn keep_common(&mut self, other: &Self) {
+        let best = &mut self.best;
+        self.docs.retain(|doc| {
+            best.get_mut(at(*doc)).is_some_and(|fit| {
+                *fit = other.fit(*doc).min(*fit);
+                *fit > 0
+            })
+        });
+    }
+}
+
+/// The rarer a word, the more it says: 256 times 1 + log2(products / products with the word).
+fn freeze(hits: &[Hits], products: u64, loose: u16) -> Frozen {
+    let weight = |hits: &Hits| {
+        let with = u64::try_from(hits.docs.len()).unwrap_or(u64::MAX).max(1);
+        let ratio = (products.max(with) << 8) / with;
+        let whole = ratio.ilog2();
+        let fraction = ((ratio - (1 << whole)) << 8) >> whole;
+        let scaled = u64::from(whole.saturating_sub(7)) * 256 + fraction;
+        u16::try_from(scaled).unwrap_or(u16::MAX)
+    };
+    Frozen {
+        weights: hits.iter().map(weight).collect(),
+        loose,
+    }
+}
+
+/// Products that every word hits, with the weighted sum of their fits.
+fn combine(hits: &[Hits], visible: &RoaringBitmap, frozen: Frozen) -> Found {
+    let mut docs = RoaringBitmap::new();
+    let mut scores = Vec::new();
+    if let Some(rarest) = hits.iter().min_by_key(|hits| hits.docs.len()) {
+        scores.resize(rarest.best.len(), 0);
+        let mut common: Vec<Doc> = rarest.docs.clone();
+        common.retain(|doc| visible.contains(*doc) && hits.iter().all(|hits| hits.fit(*doc) > 0));
+        common.sort_unstable();
+        for doc in common {
+            let weighted = hits.iter().zip(&frozen.weights);
+            let score = weighted
+                .map(|(hits, weight)| u32::from(hits.fit(doc)) * u32::from(*weight))
+                .fold(0, u32::saturating_add);
+            if let Some(slot) = scores.get_mut(at(doc)) {
+                *slot = score;
+            }
+            docs.insert(doc);
+        }
+    }
+    Found {
+        docs,
+        scores,
+        frozen,
+    }
+}

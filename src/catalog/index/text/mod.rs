@@ -1,0 +1,12 @@
+//! Text search: words, the vocabulary of all products, and what matches.
+
+mod distance;
+mod find;
+mod fold;
+mod vocabulary;
+mod words;
+
+pub(super) use find::{Found, Frozen, TextQuery};
+pub(super) use fold::fold;
+pub(super) use vocabulary::{TermId, Vocabulary};
+pub(super) use words::{Place, Terms};

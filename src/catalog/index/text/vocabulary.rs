@@ -1,0 +1,240 @@
+//! Every word of the catalogue and the products that hold it.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use super::super::docs::{Doc, at};
+
+/// The number of a word.
+pub(in super::super) type TermId = u32;
+
+/// Bits of a posting that say in which places of the product the word stands.
+const PLACE_BITS: u32 = 5;
+const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
+
+/// A product and the places in it where a word stands, in one number: 134 million products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Posting(u32);
+
+impl Posting {
+    fn new(doc: Doc, mask: u8) -> Self {
+        Self((doc << PLACE_BITS) | (u32::from(mask) & PLACE_MASK))
+    }
+
+    pub(super) fn doc(self) -> Doc {
+        self.0 >> PLACE_BITS
+    }
+
+    pub(super) fn mask(self) -> u8 {
+        u8::try_from(self.0 & PLACE_MASK).unwrap_or_default()
+    }
+}
+
+/// Ascending by product. Most words stand in one product only, which costs no allocation.
+#[derive(Debug)]
+enum Postings {
+    One(Posting),
+    Many(Vec<Posting>),
+}
+
+impl Postings {
+    fn as_slice(&self) -> &[Posting] {
+        match self {
+            Self::One(posting) => std::slice::from_ref(posting),
+            Self::Many(postings) => postings,
+        }
+    }
+
+    fn set(&mut self, new: Posting) {
+        match self {
+            Self::One(posting) if posting.doc() == new.doc() => *posting = new,
+            Self::One(posting) => {
+                let mut both = vec![*posting, new];
+                both.sort_unstable();
+                *self = Self::Many(both);
+            }
+            Self::Many(postings) => {
+                match postings.binary_search_by_key(&new.doc(), |posting| posting.doc()) {
+                    Ok(found) => {
+                        if let Some(posting) = postings.get_mut(found) {
+                            *posting = new;
+                        }
+                    }
+                    Err(gap) => postings.insert(gap, new),
+                }
+            }
+        }
+    }
+
+    /// Returns whether nothing is left.
+    fn remove(&mut self, doc: Doc) -> bool {
+        match self {
+            Self::One(posting) => posting.doc() == doc,
+            Self::Many(postings) => {
+                if let Ok(found) = postings.binary_search_by_key(&doc, |posting| posting.doc()) {
+                    postings.remove(found);
+                }
+                postings.is_empty()
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Term {
+    word: Arc<str>,
+    postings: Postings,
+}
+
+/// What can be told of a word without reading it: enough to rule out most others.
+#[derive(Debug, Clone, Copy)]
+struct Sketch {
+    term: TermId,
+    letters: u32,
+}
+
+/// All words, by number, by spelling and by length.
+#[derive(Debug, Default)]
+pub(in super::super) struct Vocabulary {
+    terms: Vec<Option<Term>>,
+    free: Vec<TermId>,
+    by_word: BTreeMap<Arc<str>, TermId>,
+    by_length: Vec<Vec<Sketch>>,
+}
+
+impl Vocabulary {
+    /// Says that `word` stands in `doc` at the places of `mask`; returns the word's number.
+    pub(in super::super) fn set(&mut self, word: &str, doc: Doc, mask: u8) -> TermId {
+        let posting = Posting::new(doc, mask);
+        if let Some(&id) = self.by_word.get(word) {
+            if let Some(Some(term)) = self.terms.get_mut(at(id)) {
+                term.postings.set(posting);
+            }
+            return id;
+        }
+        let word: Arc<str> = word.into();
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.terms.push(None);
+            u32::try_from(self.terms.len() - 1).unwrap_or(u32::MAX)
+        });
+        let length = word.chars().count();
+        if self.by_length.len() <= length {
+            self.by_length.resize_with(length + 1, Vec::new);
+        }
+        if let Some(bucket) = self.by_length.get_mut(length) {
+            let letters = letters(&word);
+            bucket.push(Sketch { term: id, letters });
+        }
+        self.by_word.insert(Arc::clone(&word), id);
+        if let Some(slot) = self.terms.get_mut(at(id)) {
+            let postings = Postings::One(posting);
+            *slot = Some(Term { word, postings });
+        }
+        id
+    }
+
+    /// Says that the word no longer stands in `doc`; a word that stands nowhere is forgotten.
+    pub(in super::super) fn unset(&mut self, id: TermId, doc: Doc) {
+        let Some(slot) = self.terms.get_mut(at(id)) else {
+            return;
+        };
+        if slot.as_mut().is_some_and(|term| term.postings.remove(doc))
+            && let Some(term) = slot.take()
+        {
+            self.by_word.remove(&term.word);
+            if let Some(bucket) = self.by_length.get_mut(term.word.chars().count()) {
+                bucket.retain(|sketch| sketch.term != id);
+            }
+            self.free.push(id);
+        }
+    }
+
+    /// The products that hold exactly `word`.
+    pub(super) fn exact(&self, word: &str) -> &[Posting] {
+        self.by_word.get(word).map_or(&[], |id| self.postings(*id))
+    }
+
+    /// The products of each longer word that begins with `start`.
+    pub(super) fn longer<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a [Posting]> {
+        self.by_word
+            .range::<str, _>((Bound::Excluded(start), Bound::Unbounded))
+            .take_while(move |(word, _)| word.starts_with(start))
+            .map(|(_, id)| self.postings(*id))
+    }
+
+    /// Words that may differ from `word` in at most `edits` letters, or only begin like it where
+    /// `typed` says that the end may be missing. A coarse sieve: the caller compares.
+    pub(super) fn near<'a>(
+        &'a self,
+        word: &str,
+        edits: usize,
+        typed: bool,
+    ) -> impl Iterator<Item = (&'a str, &'a [Posting])> {
+        let length = word.chars().count();
+        let shortest = length.saturating_sub(edits);
+        let longest = if typed {
+            usize::MAX
+        } else {
+            length.saturating_add(edits)
+        };
+        let sought = letters(word);
+        let fits = move |candidate: u32| {
+            let missing = at((sought & !candidate).count_ones());
+            let extra = at((candidate & !sought).count_ones());
+            missing <= edits && (typed || extra <= edits)
+        };
+        self.by_length
+            .iter()
+            .enumerate()
+            .filter(move |(length, _)| (shortest..=longest).contains(length))
+            .flat_map(|(_, bucket)| bucket)
+            .filter(move |sketch| fits(sketch.letters))
+            .filter_map(|sketch| self.terms.get(at(sketch.term))?.as_ref())
+            .map(|term| (term.word.as_ref(), term.postings.as_slice()))
+    }
+
+    fn postings(&self, id: TermId) -> &[Posting] {
+        match self.terms.get(at(id)) {
+            Some(Some(term)) => term.postings.as_slice(),
+            _ => &[],
+        }
+    }
+}
+
+/// One bit for each letter that occurs, digits and all other letters folded together.
+fn letters(word: &str) -> u32 {
+    word.chars()
+        .fold(0, |set, c| set | (1 << (u32::from(c) % 32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn docs(postings: &[Posting]) -> Vec<(Doc, u8)> {
+        postings.iter().map(|p| (p.doc(), p.mask())).collect()
+    }
+
+    #[test]
+    fn a_word_knows_its_products_and_is_forgotten_with_the_last() {
+        let mut words = Vocabulary::default();
+        let id = words.set("mug", 7, 1);
+        assert_eq!(words.set("mug", 3, 16), id);
+        assert_eq!(words.set("mug", 7, 2), id);
+        assert_eq!(docs(words.exact("mug")), [(3, 16), (7, 2)]);
+        words.unset(id, 3);
+        words.unset(id, 7);
+        assert!(words.exact("mug").is_empty());
+        assert_eq!(words.near("mug", 2, true).count(), 0);
+        assert_eq!(words.set("cup", 1, 1), id);
+    }
+
+    #[test]
+    fn longer_words_leave_the_word_itself_out() {
+        let mut words = Vocabulary::default();
+        for (doc, word) in ["cor", "cors", "corsair", "core", "cos"].iter().enumerate() {
+            words.set(word, u32::try_from(doc).unwrap(), 1);
+        }
+        let found: Vec<_> = words.longer("cor").flat_map(docs).collect();
+        assert_eq!(found, [(3, 1), (1, 1), (2, 1)]);
+    }
+}

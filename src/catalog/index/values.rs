@@ -1,0 +1,233 @@
+//! Which products have which value of which field: the ground of filters and facets.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+};
+
+use roaring::RoaringBitmap;
+
+use super::{
+    docs::{Doc, at},
+    value::{Number, Scalar},
+};
+
+/// The number of a field.
+pub(super) type FieldId = u32;
+/// The number of one value of one field.
+pub(super) type ValueId = u32;
+
+/// The field of product types.
+pub(super) const TYPE: FieldId = 0;
+/// The field of categories; a product has each category above its own too.
+pub(super) const CATEGORY: FieldId = 1;
+/// The field of brands.
+pub(super) const BRAND: FieldId = 2;
+
+/// A field: built in, or an attribute by its path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum FieldName {
+    /// One of [`TYPE`], [`CATEGORY`], [`BRAND`].
+    BuiltIn(FieldId),
+    /// An attribute.
+    Attribute(Box<str>),
+}
+
+/// What is known of one field.
+#[derive(Debug, Default)]
+pub(super) struct Field {
+    /// Its path; empty where it is built in.
+    pub(super) path: Box<str>,
+    /// Its values in order.
+    pub(super) values: BTreeMap<Scalar, ValueId>,
+    /// The products that have any of its values.
+    pub(super) docs: RoaringBitmap,
+}
+
+#[derive(Debug)]
+struct Entry {
+    field: FieldId,
+    scalar: Scalar,
+    docs: RoaringBitmap,
+}
+
+/// All fields and values. Those that no product has are forgotten and their numbers reused.
+#[derive(Debug)]
+pub(super) struct Values {
+    fields: Vec<Field>,
+    free_fields: Vec<FieldId>,
+    by_path: HashMap<Box<str>, FieldId>,
+    entries: Vec<Option<Entry>>,
+    free_entries: Vec<ValueId>,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            fields: std::iter::repeat_with(Field::default).take(3).collect(),
+            free_fields: Vec::new(),
+            by_path: HashMap::new(),
+            entries: Vec::new(),
+            free_entries: Vec::new(),
+        }
+    }
+}
+
+impl Values {
+    /// The attribute's field, where any product has it.
+    pub(super) fn attribute(&self, path: &str) -> Option<FieldId> {
+        self.by_path.get(path).copied()
+    }
+
+    /// The fields of attributes.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = &Field> {
+        self.by_path.values().filter_map(|id| self.field(*id))
+    }
+
+    pub(super) fn field(&self, id: FieldId) -> Option<&Field> {
+        self.fields.get(at(id))
+    }
+
+    /// The products that have the value.
+    pub(super) fn docs(&self, id: ValueId) -> Option<&RoaringBitmap> {
+        Some(&self.entry(id)?.docs)
+    }
+
+    /// The products that have a value of `field` that one of the texts means.
+    pub(super) fn any_of<'a>(
+        &self,
+        field: FieldId,
+        texts: impl IntoIterator<Item = &'a String>,
+    ) -> RoaringBitmap {
+        let mut docs = RoaringBitmap::new();
+        if let Some(field) = self.field(field) {
+            for scalar in texts.into_iter().flat_map(|text| Scalar::meant_by(text)) {
+                if let Some(found) = field.values.get(&scalar).and_then(|id| self.docs(*id)) {
+                    docs |= found;
+                }
+            }
+        }
+        docs
+    }
+
+    /// The products that have a number of `field` in the range.
+    pub(super) fn within(&self, field: FieldId, range: RangeInclusive<Number>) -> RoaringBitmap {
+        let mut docs = RoaringBitmap::new();
+        if let Some(field) = self.field(field) {
+            let (min, max) = range.into_inner();
+            let numbers = field
+                .values
+                .range(Scalar::Number(min)..=Scalar::Number(max));
+            for found in numbers.filter_map(|(_, id)| self.docs(*id)) {
+                docs |= found;
+            }
+        }
+        docs
+    }
+
+    /// Gives `doc` these values in place of those it `had`; returns their numbers, ascending.
+    pub(super) fn assign(
+        &mut self,
+        doc: Doc,
+        had: &[ValueId],
+        values: impl IntoIterator<Item = (FieldName, Scalar)>,
+    ) -> Box<[ValueId]> {
+        let mut has: Vec<ValueId> = values
+            .into_iter()
+            .filter_map(|(name, scalar)| self.add(doc, name, scalar))
+            .collect();
+        has.sort_unstable();
+        has.dedup();
+        let lost: Vec<ValueId> = had
+            .iter()
+            .copied()
+            .filter(|id| has.binary_search(id).is_err())
+            .collect();
+        let mut lost_fields: Vec<FieldId> =
+            lost.iter().filter_map(|id| self.forget(*id, doc)).collect();
+        lost_fields.sort_unstable();
+        lost_fields.dedup();
+        for field in lost_fields {
+            let still = has
+                .iter()
+                .any(|id| self.entry(*id).is_some_and(|entry| entry.field == field));
+            if !still {
+                self.leave_field(field, doc);
+            }
+        }
+        has.into()
+    }
+
+    fn add(&mut self, doc: Doc, name: FieldName, scalar: Scalar) -> Option<ValueId> {
+        let field_id = match name {
+            FieldName::BuiltIn(id) => id,
+            FieldName::Attribute(path) => self.field_id(path),
+        };
+        let field = self.fields.get_mut(at(field_id))?;
+        field.docs.insert(doc);
+        if let Some(&id) = field.values.get(&scalar) {
+            self.entries.get_mut(at(id))?.as_mut()?.docs.insert(doc);
+            return Some(id);
+        }
+        let entry = Entry {
+            field: field_id,
+            scalar: scalar.clone(),
+            docs: RoaringBitmap::from_iter([doc]),
+        };
+        let id = if let Some(id) = self.free_entries.pop() {
+            *self.entries.get_mut(at(id))? = Some(entry);
+            id
+        } else {
+            self.entries.push(Some(entry));
+            u32::try_from(self.entries.len() - 1).ok()?
+        };
+        field.values.insert(scalar, id);
+        Some(id)
+    }
+
+    fn field_id(&mut self, path: Box<str>) -> FieldId {
+        if let Some(&id) = self.by_path.get(&path) {
+            return id;
+        }
+        let id = self.free_fields.pop().unwrap_or_else(|| {
+            self.fields.push(Field::default());
+            u32::try_from(self.fields.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(field) = self.fields.get_mut(at(id)) {
+            field.path.clone_from(&path);
+        }
+        self.by_path.insert(path, id);
+        id
+    }
+
+    /// Takes one value from `doc`; returns its field.
+    fn forget(&mut self, id: ValueId, doc: Doc) -> Option<FieldId> {
+        let slot = self.entries.get_mut(at(id))?;
+        let entry = slot.as_mut()?;
+        let field = entry.field;
+        entry.docs.remove(doc);
+        if entry.docs.is_empty()
+            && let Some(entry) = slot.take()
+        {
+            self.fields.get_mut(at(field))?.values.remove(&entry.scalar);
+            self.free_entries.push(id);
+        }
+        Some(field)
+    }
+
+    fn leave_field(&mut self, id: FieldId, doc: Doc) {
+        let Some(field) = self.fields.get_mut(at(id)) else {
+            return;
+        };
+        field.docs.remove(doc);
+        if field.docs.is_empty() && id > BRAND {
+            self.by_path.remove(&field.path);
+            *field = Field::default();
+            self.free_fields.push(id);
+        }
+    }
+
+    fn entry(&self, id: ValueId) -> Option<&Entry> {
+        self.entries.get(at(id))?.as_ref()
+    }
+}
