@@ -7,6 +7,7 @@ use utoipa::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 
 use crate::{
+    catalog::{self, Catalog},
     http::RequestId,
     mongo::{Mongo, feed::Feed},
     problem::{Code, Problem, ProblemBody},
@@ -65,6 +66,7 @@ impl utoipa::Modify for Problems {
 /// The table: every room's routes.
 fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
+    catalog::routes(routes);
 }
 
 /// The OpenAPI 3.1 document of the table.
@@ -170,7 +172,7 @@ async fn healthz() -> web::Json<Health> {
     web::Json(Health { status: "ok" })
 }
 
-/// Says whether the shop can serve: database reachable, primary known, feeds running.
+/// Says whether the shop can serve: database reachable, primary known, feeds running, catalogue loaded.
 #[utoipa::path(tag = "platform", responses(
     (status = OK, body = Health),
     (status = SERVICE_UNAVAILABLE, body = ProblemBody),
@@ -179,13 +181,16 @@ async fn healthz() -> web::Json<Health> {
 async fn readyz(
     mongo: web::Data<Mongo>,
     feed: web::Data<Feed>,
+    catalog: web::Data<Catalog>,
 ) -> Result<web::Json<Health>, Problem> {
     mongo.ping().await?;
-    if feed.is_running() {
-        Ok(web::Json(Health { status: "ok" }))
-    } else {
-        Err(Problem::new(Code::Unavailable).detail("the change feed is being opened again"))
+    if !feed.is_running() {
+        return Err(Problem::new(Code::Unavailable).detail("the change feed is being opened again"));
     }
+    if !catalog.is_ready() {
+        return Err(Problem::new(Code::Unavailable).detail("the catalogue is being loaded"));
+    }
+    Ok(web::Json(Health { status: "ok" }))
 }
 
 /// Shows the measures in Prometheus' text format.

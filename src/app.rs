@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::{
     accounts::Tokens,
     api,
-    catalog::{self, Stock},
+    catalog::{self, Catalog, Stock},
     config::Config,
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// The collections whose changes other parts of the shop follow.
-const FED: [&str; 1] = ["stock"];
+fn fed() -> Vec<&'static str> {
+    catalog::FED.to_vec()
+}
 
 /// The shop cannot start; one line.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,7 @@ pub struct Shop {
     proxies: TrustedProxies,
     idempotency: Idempotency,
     stock: Stock,
+    catalog: Catalog,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -67,13 +70,15 @@ impl Shop {
     ) -> Result<Self, StartError> {
         let mongo = Mongo::connect(uri, &config.mongodb).await?;
         schema::apply(mongo.database(), &collections()).await?;
-        let feed = Feed::open(uri, &config.mongodb.database, &FED).await?;
+        let feed = Feed::open(uri, &config.mongodb.database, &fed()).await?;
+        let stock = Stock::new(&mongo);
         Ok(Self {
+            catalog: Catalog::open(&mongo, &feed, &stock, &config),
             tokens: Tokens::new(&config.auth),
             limits: RateLimits::new(&config.rate_limit),
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
             idempotency: Idempotency::new(&mongo),
-            stock: Stock::new(&mongo),
+            stock,
             config: Arc::new(config),
             mongo,
             feed,
@@ -91,6 +96,7 @@ impl Shop {
             .app_data(web::Data::new(self.proxies.clone()))
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
+            .app_data(web::Data::new(self.catalog.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {

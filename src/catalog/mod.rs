@@ -2,18 +2,42 @@
 //!
 //! What is sold is a *variant*; a product without options has exactly one. Stock stands apart from
 //! products, so that a hot item does not make the catalogue contend.
+//!
+//! Each node keeps a picture of the catalogue in memory (`live`): an index that finds products, their
+//! encoded bodies, list pages. A write of this node is in the picture before it is answered; the follower
+//! takes in what other nodes write, from the change feed. The database stays the only truth.
+//!
+//! A stock document outlives its variant: orders and returns keep pointing at it.
 
+mod cache;
+mod editor;
+mod error;
+mod follower;
+mod handle;
+mod http;
 pub mod index;
+mod live;
+pub mod model;
 mod offer;
+mod registry;
 mod stock;
+mod store;
+mod type_editor;
+mod view;
 
+pub use error::{CatalogError, Offender};
+pub use handle::Catalog;
+pub use http::routes;
 pub use offer::{Image, Offer, Options};
 pub use stock::{HoldLine, Shortage, Stock, StockLevel};
 
 use crate::mongo::schema;
 
+/// The collections whose changes the catalogue follows.
+pub const FED: [&str; 3] = [store::PRODUCTS, store::PRODUCT_TYPES, stock::COLLECTION];
+
 /// The collections of this room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    vec![stock::collection()]
+    [vec![stock::collection()], store::collections()].concat()
 }

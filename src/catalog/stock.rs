@@ -9,7 +9,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use bson::{Bson, Document, doc};
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
@@ -87,13 +87,16 @@ struct Hold {
 
 impl StockDocument {
     fn level(&self) -> StockLevel {
-        let units = |n: i64| u32::try_from(n).unwrap_or_default();
         StockLevel {
             variant: self.variant,
             available: units(self.available),
             reserved: units(self.holds.iter().map(|hold| hold.quantity).sum()),
         }
     }
+}
+
+fn units(n: i64) -> u32 {
+    u32::try_from(n.max(0)).unwrap_or(u32::MAX)
 }
 
 /// The stock of every variant.
@@ -213,6 +216,31 @@ impl Stock {
             .iter()
             .map(|document| (document.variant, document.level()))
             .collect())
+    }
+
+    /// What is free of every variant, in batches; for the node's index.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn available_of_all(
+        &self,
+    ) -> Result<
+        impl Stream<Item = Result<(VariantId, ProductId, u32), mongodb::error::Error>> + Unpin + use<>,
+        StoreError,
+    > {
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(rename = "_id")]
+            variant: VariantId,
+            product: ProductId,
+            available: i64,
+        }
+        let rows = self.documents.clone_with_type::<Row>().find(doc! {});
+        let rows = rows
+            .projection(doc! { "product": 1, "available": 1 })
+            .batch_size(2_000)
+            .await?;
+        Ok(rows.map_ok(|row| (row.variant, row.product, units(row.available))))
     }
 
     /// Sets what lies in the warehouse, held units included; `None` where more is held than that, or the

@@ -78,6 +78,8 @@ impl FromRequest for IfMatch {
                 .trim()
                 .strip_prefix('"')
                 .and_then(|rest| rest.strip_suffix('"'))
+                // A product's tag may end in a digest of its stock: `"5.0f3a…"`. Writes compare versions.
+                .and_then(|tag| tag.split('.').next())
                 .and_then(|version| version.parse().ok())
                 .map_or(Self::Never, Self::Version),
             Some(Err(_unreadable)) => Self::Never,
@@ -115,6 +117,8 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(read("\"7\""), IfMatch::Version(7));
+        assert_eq!(read("\"7.00ff\""), IfMatch::Version(7));
+        assert_eq!(read("\".7\""), IfMatch::Never);
         assert_eq!(read("*"), IfMatch::Any);
         assert_eq!(read("7"), IfMatch::Never);
     }

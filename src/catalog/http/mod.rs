@@ -1,0 +1,32 @@
+//! The catalogue over HTTP.
+
+mod answer;
+mod categories;
+mod images;
+mod list;
+mod read;
+mod stock;
+mod types;
+mod write;
+
+use utoipa_actix_web::service_config::ServiceConfig as Table;
+
+/// Registers the room's routes. Those with a word in a product's place come before `{id}`.
+pub fn routes(table: &mut Table) {
+    table
+        .service(list::list_products)
+        .service(list::suggest_products)
+        .service(read::read_product)
+        .service(write::create_product)
+        .service(write::replace_product)
+        .service(write::patch_product)
+        .service(write::archive_product)
+        .service(stock::change_stock)
+        .service(types::list_types)
+        .service(types::read_type)
+        .service(types::create_type)
+        .service(types::replace_type)
+        .service(types::delete_type)
+        .service(categories::list_categories)
+        .service(images::demo_image);
+}
