@@ -98,7 +98,10 @@ impl Embedded {
         lock: Lock,
         port: u16,
     ) -> Result<Self, EmbeddedError> {
+        let began = Instant::now();
         let mongod = supervise::first(&launch, &folder, port).await?;
+        let duration_ms = began.elapsed().as_millis();
+        tracing::info!(port = mongod.port, duration_ms, "mongod is primary");
         let uri = replica::uri(mongod.port);
         let (stop, stopped) = oneshot::channel();
         let work = supervise::run(launch, folder, lock, mongod, stopped);

@@ -16,6 +16,8 @@ use super::{
 
 /// How many ports are tried when none is configured and other programs are faster.
 const PORTS: usize = 5;
+/// Where a port is chosen from. Linux gives 32768 and above to outgoing connections.
+const OWN_PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// How long mongod may take to end before it is killed.
 const END: Duration = Duration::from_secs(20);
 /// First pause before a failed restart is tried again; it doubles up to [`LONGEST_PAUSE`].
@@ -63,13 +65,23 @@ pub(super) async fn first(
     Err(taken.unwrap_or(EmbeddedError::PortInUse { port: 0 }))
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, below those that the system gives to outgoing connections, which
+/// would come and go on it between two starts.
 ///
 /// # Errors
-/// When the system has none.
+/// When there is none.
 pub(super) fn free_port() -> Result<u16, EmbeddedError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(EmbeddedError::NoPort)?;
-    Ok(listener.local_addr().map_err(EmbeddedError::NoPort)?.port())
+    let mut last = None;
+    for _attempt in 0..100 {
+        let port = rand::random_range(OWN_PORTS);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_free) => return Ok(port),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(EmbeddedError::NoPort(
+        last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()),
+    ))
 }
 
 async fn end_leftover(folder: &Folder, pid: u32, port: u16) -> Result<(), EmbeddedError> {

@@ -93,7 +93,9 @@ async fn a_taken_port_makes_the_replica_set_move() {
     let port = place.record().port.unwrap();
     first.stop().await;
 
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    // mongod asks at its old address whether it is itself that answers there.
+    std::thread::spawn(move || taken.incoming().for_each(drop));
     let second = Embedded::start(&place.config()).await.unwrap();
     assert_ne!(second.uri(), before);
     assert_eq!(count(second.uri()).await, 1);
@@ -210,7 +212,7 @@ async fn a_leftover_that_nobody_takes_over_is_ended() {
 async fn a_mongod_that_cannot_start_says_why() {
     let place = Place::new();
     let folder = Folder::open(&place.0).unwrap();
-    std::fs::write(folder.database().join("WiredTiger.wt"), "no database").unwrap();
+    std::fs::create_dir(folder.database().join("mongod.lock")).unwrap();
     let line = Embedded::start(&place.config())
         .await
         .unwrap_err()
