@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::{
     accounts::Tokens,
     api,
-    catalog::{self, Catalog, Stock},
+    catalog::{self, Catalog, Exporter, Importer, Stock},
     config::Config,
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
@@ -97,6 +97,11 @@ impl Shop {
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.catalog.clone()))
+            .app_data(web::Data::new(Importer::new(
+                &self.mongo,
+                self.config.store.currency,
+            )))
+            .app_data(web::Data::new(Exporter::new(&self.mongo)))
             .app_data(web::Data::new(self.metrics.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {

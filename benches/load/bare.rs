@@ -24,9 +24,14 @@ impl Bare {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         std::fs::remove_file(file).unwrap();
-        Self { child, address: line.trim().to_owned() }
+        Self {
+            child,
+            address: line.trim().to_owned(),
+        }
     }
 }
 
@@ -45,7 +50,11 @@ pub(crate) fn serve(file: &str) {
             let body = body.clone();
             App::new().default_service(web::to(move || {
                 let body = body.clone();
-                async move { HttpResponse::Ok().content_type("application/json").body(body) }
+                async move {
+                    HttpResponse::Ok()
+                        .content_type("application/json")
+                        .body(body)
+                }
             }))
         });
         let server = server.workers(2).bind("127.0.0.1:0").unwrap();

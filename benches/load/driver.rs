@@ -13,7 +13,12 @@ use crate::load::{Measured, collect};
 async fn database(uri: &str) -> (Client, Database) {
     let mut options = ClientOptions::parse(uri).await.unwrap();
     options.max_pool_size = Some(32);
-    options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+    options.write_concern = Some(
+        WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .journal(true)
+            .build(),
+    );
     let client = Client::with_options(options).unwrap();
     let database = client.database("bench_limit");
     (client, database)
@@ -31,8 +36,13 @@ pub(crate) async fn single_updates(uri: &str, writers: usize, over: Duration) ->
             let mut times = Vec::new();
             while began.elapsed() < over {
                 let asked = Instant::now();
-                let change = doc! { "$inc": { "version": 1 }, "$set": { "items": [{ "quantity": 1 }] } };
-                documents.update_one(doc! { "_id": &id }, change).upsert(true).await.unwrap();
+                let change =
+                    doc! { "$inc": { "version": 1 }, "$set": { "items": [{ "quantity": 1 }] } };
+                documents
+                    .update_one(doc! { "_id": &id }, change)
+                    .upsert(true)
+                    .await
+                    .unwrap();
                 times.push(asked.elapsed());
             }
             (times, 0)
@@ -63,10 +73,23 @@ pub(crate) async fn order_transactions(uri: &str, writers: usize, over: Duration
                 let count = doc! { "$inc": { "n": 1_i64 } };
                 let own = doc! { "_id": format!("{writer}") };
                 let of = |name: &str| database.collection::<Document>(name);
-                of("orders").insert_one(insert.clone()).session(&mut session).await.unwrap();
-                of("events").insert_one(insert).session(&mut session).await.unwrap();
+                of("orders")
+                    .insert_one(insert.clone())
+                    .session(&mut session)
+                    .await
+                    .unwrap();
+                of("events")
+                    .insert_one(insert)
+                    .session(&mut session)
+                    .await
+                    .unwrap();
                 for name in ["counters", "checkouts", "carts"] {
-                    of(name).update_one(own.clone(), count.clone()).upsert(true).session(&mut session).await.unwrap();
+                    of(name)
+                        .update_one(own.clone(), count.clone())
+                        .upsert(true)
+                        .session(&mut session)
+                        .await
+                        .unwrap();
                 }
                 session.commit_transaction().await.unwrap();
                 times.push(asked.elapsed());

@@ -24,23 +24,38 @@ impl Measured {
         times.sort_unstable();
         let at = |share: usize| {
             let place = (times.len() * share / 1_000).min(times.len().saturating_sub(1));
-            times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
+            times
+                .get(place)
+                .map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
         };
-        #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a rate for people")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::as_conversions,
+            reason = "a rate for people"
+        )]
         let rate = times.len() as f64 / over.as_secs_f64();
-        Self { rate, p50_ms: at(500), p99_ms: at(990), failed }
+        Self {
+            rate,
+            p50_ms: at(500),
+            p99_ms: at(990),
+            failed,
+        }
     }
 }
 
 /// A GET as bytes.
 pub(crate) fn get(path: &str, token: Option<&str>) -> Vec<u8> {
-    let bearer = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let bearer = token.map_or(String::new(), |token| {
+        format!("Authorization: Bearer {token}\r\n")
+    });
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{bearer}\r\n").into_bytes()
 }
 
 /// A POST of JSON as bytes.
 pub(crate) fn post(path: &str, body: &str, token: Option<&str>) -> Vec<u8> {
-    let bearer = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let bearer = token.map_or(String::new(), |token| {
+        format!("Authorization: Bearer {token}\r\n")
+    });
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nHost: bench\r\n{bearer}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -58,7 +73,10 @@ impl Wire {
     async fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 256 * 1024] }
+        Self {
+            stream,
+            buffer: vec![0; 256 * 1024],
+        }
     }
 
     /// Sends and reads whole; the status.
@@ -69,13 +87,18 @@ impl Wire {
             let read = self.stream.read(&mut self.buffer[filled..]).await.unwrap();
             assert!(read > 0, "the server hung up");
             filled += read;
-            let Some(head) = find(&self.buffer[..filled], b"\r\n\r\n") else { continue };
+            let Some(head) = find(&self.buffer[..filled], b"\r\n\r\n") else {
+                continue;
+            };
             let length = content_length(&self.buffer[..head]);
             if self.buffer.len() < head + 4 + length {
                 self.buffer.resize(head + 4 + length, 0);
             }
             if filled >= head + 4 + length {
-                return std::str::from_utf8(&self.buffer[9..12]).unwrap().parse().unwrap();
+                return std::str::from_utf8(&self.buffer[9..12])
+                    .unwrap()
+                    .parse()
+                    .unwrap();
             }
         }
     }
@@ -87,7 +110,9 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 
 fn content_length(head: &[u8]) -> usize {
     let head = std::str::from_utf8(head).unwrap();
-    let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-length:"));
+    let line = head
+        .lines()
+        .find(|line| line.to_ascii_lowercase().starts_with("content-length:"));
     line.map_or(0, |line| line[15..].trim().parse().unwrap())
 }
 
@@ -143,7 +168,11 @@ pub(crate) async fn journeys<F: Future<Output = bool>>(
     });
     let walked = futures_util::future::join_all(walks).await;
     let failed = walked.iter().map(|(_, failed)| failed).sum();
-    Measured::of(walked.into_iter().flat_map(|(times, _)| times).collect(), failed, began.elapsed())
+    Measured::of(
+        walked.into_iter().flat_map(|(times, _)| times).collect(),
+        failed,
+        began.elapsed(),
+    )
 }
 
 pub(crate) async fn collect(

@@ -29,10 +29,16 @@ pub(crate) struct Shop {
 }
 
 fn catalogue() -> PathBuf {
-    let shared = std::env::var_os("BODEGA_SHARED_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared = std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+        PathBuf::from,
+    );
     let file = shared.join("data/opendb-products.jsonl.gz");
-    assert!(file.is_file(), "{} is absent: this bench is over the real catalogue", file.display());
+    assert!(
+        file.is_file(),
+        "{} is absent: this bench is over the real catalogue",
+        file.display()
+    );
     file
 }
 
@@ -45,7 +51,9 @@ fn start(program: &str, arguments: &[&str], environment: &[(String, String)]) ->
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let url = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
+    let url = lines
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
     (child, url.expect("the program listens"))
 }
 
@@ -54,14 +62,34 @@ impl Shop {
         let folder = std::env::temp_dir().join(format!("bodega-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let certs = folder.join("certs").display().to_string();
-        let simulator = ["--bind", "127.0.0.1:0", "--client-id", "bench", "--client-secret", "bench", "--certs-dir", &certs];
-        let (simulator, simulator_url) = start(env!("CARGO_BIN_EXE_paypal-simulator"), &simulator, &[]);
-        let mongodb_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let simulator = [
+            "--bind",
+            "127.0.0.1:0",
+            "--client-id",
+            "bench",
+            "--client-secret",
+            "bench",
+            "--certs-dir",
+            &certs,
+        ];
+        let (simulator, simulator_url) =
+            start(env!("CARGO_BIN_EXE_paypal-simulator"), &simulator, &[]);
+        let mongodb_port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let environment: Vec<(String, String)> = [
             ("SERVER__BIND", "127.0.0.1:0".to_owned()),
-            ("MONGODB__DATA_DIR", folder.join("mongodb").display().to_string()),
+            (
+                "MONGODB__DATA_DIR",
+                folder.join("mongodb").display().to_string(),
+            ),
             ("MONGODB__PORT", mongodb_port.to_string()),
-            ("AUTH__JWT_SECRET", "a secret of the bench, longer than 32 bytes".into()),
+            (
+                "AUTH__JWT_SECRET",
+                "a secret of the bench, longer than 32 bytes".into(),
+            ),
             ("AUTH__BCRYPT_COST", "4".into()),
             ("PAYPAL__BASE_URL", simulator_url.clone()),
             ("PAYPAL__CLIENT_ID", "bench".into()),
@@ -106,7 +134,13 @@ impl Shop {
     }
 
     async fn ready(&self) {
-        while !self.http.get(self.url("/readyz")).send().await.is_ok_and(|answer| answer.status() == 200) {
+        while !self
+            .http
+            .get(self.url("/readyz"))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status() == 200)
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -117,13 +151,26 @@ impl Shop {
 
     /// The product that everybody looks at and buys: there is always enough of it.
     async fn choose_product(&mut self) {
-        let list: Value = serde_json::from_str(&self.get("/api/products?type=gpu&limit=10").await).unwrap();
+        let list: Value =
+            serde_json::from_str(&self.get("/api/products?type=gpu&limit=10").await).unwrap();
         let all: Value = serde_json::from_str(&self.get("/api/products?limit=1").await).unwrap();
         self.products = all["total"].as_u64().unwrap();
-        let ids = list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        let ids = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned());
         self.some_products = ids.collect();
         self.product_id.clone_from(&self.some_products[0]);
-        let create = ["user", "create", "--email", "bench@example.com", "--role", "admin", "--password-stdin"];
+        let create = [
+            "user",
+            "create",
+            "--email",
+            "bench@example.com",
+            "--role",
+            "admin",
+            "--password-stdin",
+        ];
         let mut command = Command::new(env!("CARGO_BIN_EXE_bodega"))
             .args(create)
             .envs(self.environment.iter().cloned())
@@ -131,13 +178,19 @@ impl Shop {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        std::io::Write::write_all(&mut command.stdin.take().unwrap(), b"correct horse battery").unwrap();
+        std::io::Write::write_all(&mut command.stdin.take().unwrap(), b"correct horse battery")
+            .unwrap();
         assert!(command.wait().unwrap().success());
         let login = json!({ "email": "bench@example.com", "password": "correct horse battery" });
         let admin = self.post("/api/auth/login", "", &login).await;
         let token = admin["accessToken"].as_str().unwrap();
         let path = format!("/api/products/{}/stock", self.product_id);
-        self.post(&path, token, &json!({ "onHand": PLENTY, "reason": "bench" })).await;
+        self.post(
+            &path,
+            token,
+            &json!({ "onHand": PLENTY, "reason": "bench" }),
+        )
+        .await;
     }
 
     /// Stops the server and starts it again; seconds from start to ready.
@@ -146,7 +199,8 @@ impl Shop {
         let began = Instant::now();
         let (server, url) = start(env!("CARGO_BIN_EXE_bodega"), &["serve"], &self.environment);
         self.server = server;
-        url.trim_start_matches("http://").clone_into(&mut self.address);
+        url.trim_start_matches("http://")
+            .clone_into(&mut self.address);
         self.ready().await;
         let took = began.elapsed().as_secs_f64();
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -154,13 +208,19 @@ impl Shop {
     }
 
     fn end_server(&mut self) {
-        Command::new("kill").args(["-TERM", &self.server.id().to_string()]).status().unwrap();
+        Command::new("kill")
+            .args(["-TERM", &self.server.id().to_string()])
+            .status()
+            .unwrap();
         self.server.wait().unwrap();
     }
 
     pub(crate) fn rss_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
@@ -175,7 +235,13 @@ impl Shop {
         if !token.is_empty() {
             request = request.bearer_auth(token);
         }
-        request.send().await.unwrap().json().await.unwrap_or(Value::Null)
+        request
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap_or(Value::Null)
     }
 
     /// Tokens of new customers.

@@ -298,10 +298,7 @@ fn expect(condition: IfMatch, present: u64) -> Result<(), CatalogError> {
     }
 }
 
-fn chosen_variant(
-    product: &Product,
-    wanted: Option<VariantId>,
-) -> Result<VariantId, CatalogError> {
+fn chosen_variant(product: &Product, wanted: Option<VariantId>) -> Result<VariantId, CatalogError> {
     match (wanted, product.variants.as_slice()) {
         (Some(id), _) if product.variant(id).is_some() => Ok(id),
         (Some(_), _) => {
@@ -346,7 +343,13 @@ fn planned(present: &Levels, plan: &StockPlan) -> Result<Levels, CatalogError> {
                 reserved: level.reserved,
                 available: level.available,
             })?;
-        levels.insert(*variant, StockLevel { available, ..*level });
+        levels.insert(
+            *variant,
+            StockLevel {
+                available,
+                ..*level
+            },
+        );
     }
     Ok(levels)
 }

@@ -178,7 +178,10 @@ impl Stock {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn open_all(&self, variants: impl IntoIterator<Item = NewStock>) -> Result<(), StoreError> {
+    pub async fn open_all(
+        &self,
+        variants: impl IntoIterator<Item = NewStock>,
+    ) -> Result<(), StoreError> {
         let documents = variants.into_iter().map(|new| StockDocument {
             variant: new.variant,
             product: new.product,

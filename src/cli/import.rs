@@ -9,7 +9,10 @@ use tokio::io::AsyncWriteExt;
 
 use super::Failure;
 use crate::{
-    catalog::{Counts, Exporter, Format, ImportJob, ImportPlan, Importer, Mapping, Progress, WriteProductType},
+    catalog::{
+        Counts, Exporter, Format, ImportJob, ImportPlan, Importer, Mapping, Progress,
+        WriteProductType,
+    },
     config::Config,
     mongo::Mongo,
 };
@@ -53,7 +56,8 @@ pub(super) async fn import(
 ) -> Result<(), Failure> {
     let importer = Importer::new(mongo, config.store.currency);
     if let Some(types) = &arguments.types {
-        let text = std::fs::read_to_string(types).map_err(|error| format!("{}: {error}", types.display()))?;
+        let text = std::fs::read_to_string(types)
+            .map_err(|error| format!("{}: {error}", types.display()))?;
         let types: Vec<WriteProductType> = serde_json::from_str(&text)?;
         importer.add_types(types).await?;
     }
@@ -65,7 +69,9 @@ pub(super) async fn import(
     let bar = bar(&plan)?;
     let shown = bar.clone();
     let watch = move |progress| match progress {
-        Progress::Surveyed(rows) if rows % 1_000 == 0 => shown.set_message(format!("{rows} rows surveyed")),
+        Progress::Surveyed(rows) if rows % 1_000 == 0 => {
+            shown.set_message(format!("{rows} rows surveyed"))
+        }
         Progress::Surveyed(_) => {}
         Progress::Written { bytes, rows } => {
             shown.set_position(bytes);
@@ -85,14 +91,19 @@ pub(super) async fn import(
 fn plan_of(arguments: &ImportArguments) -> Result<ImportPlan, Failure> {
     let mapping = match &arguments.mapping {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
             let mut mapping = Mapping::parse(&text)?;
             mapping.infer_types |= arguments.infer_types;
             Some(mapping)
         }
         None => None,
     };
-    let name = arguments.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = arguments
+        .file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if !arguments.file.is_file() {
         return Err(format!("{}: no such file", arguments.file.display()).into());
     }
@@ -112,21 +123,42 @@ fn bar(plan: &ImportPlan) -> Result<ProgressBar, Failure> {
         return Ok(ProgressBar::hidden());
     }
     let bar = ProgressBar::new(std::fs::metadata(&plan.path)?.len());
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} % {msg} {elapsed}")?);
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:40} {percent:>3} % {msg} {elapsed}",
+    )?);
     bar.enable_steady_tick(Duration::from_millis(200));
     Ok(bar)
 }
 
 fn print_counts(job: &ImportJob, reported: bool) {
-    let Counts { rows, created, updated, unchanged, failed, repeated, notes } = &job.counts;
-    let dry = if job.dry_run { " (dry run: nothing was written)" } else { "" };
-    println!("{rows} rows: {created} created, {updated} updated, {unchanged} unchanged, {failed} failed, {repeated} repeated{dry}");
+    let Counts {
+        rows,
+        created,
+        updated,
+        unchanged,
+        failed,
+        repeated,
+        notes,
+    } = &job.counts;
+    let dry = if job.dry_run {
+        " (dry run: nothing was written)"
+    } else {
+        ""
+    };
+    println!(
+        "{rows} rows: {created} created, {updated} updated, {unchanged} unchanged, {failed} failed, {repeated} repeated{dry}"
+    );
     for (code, count) in notes {
         println!("  {code}: {count} rows");
     }
     for line in job.lines.iter().take(10) {
         let message = line.message.as_deref().unwrap_or_default();
-        println!("  line {}: {} {} {message}", line.line, line.code, line.fields.join(" "));
+        println!(
+            "  line {}: {} {} {message}",
+            line.line,
+            line.code,
+            line.fields.join(" ")
+        );
     }
     if *failed > 10 && !reported {
         println!("  … --report FILE has every line");

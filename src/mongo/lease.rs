@@ -20,7 +20,11 @@ impl Lease {
     /// A lease under `name` for this node.
     #[must_use]
     pub fn new(mongo: &Mongo, name: &'static str) -> Self {
-        Self { documents: mongo.database().collection("leases"), name, holder: ObjectId::new() }
+        Self {
+            documents: mongo.database().collection("leases"),
+            name,
+            holder: ObjectId::new(),
+        }
     }
 
     /// Takes or keeps the lease for `life` by the database's clock; `false` while another node has it.
@@ -49,7 +53,8 @@ impl Lease {
     /// When the database refuses.
     pub async fn give_back(&self) -> Result<(), StoreError> {
         let held = doc! { "_id": self.name, "holder": self.holder };
-        let free = doc! { "$set": { "holder": Bson::Null, "until": bson::DateTime::from_millis(0) } };
+        let free =
+            doc! { "$set": { "holder": Bson::Null, "until": bson::DateTime::from_millis(0) } };
         self.documents.update_one(held, free).await?;
         Ok(())
     }

@@ -12,22 +12,42 @@ async fn a_buyer_finds_pays_follows_and_returns_a_purchase() {
     let buyer = shop.customer().await;
 
     // Browse.
-    let found = buyer.get("/api/products?q=product&sort=price&inStock=true").await.expect(200).body;
-    assert_eq!((&found["total"], &found["items"][0]["sku"]), (&json!(1), &json!("LAMP-1")));
+    let found = buyer
+        .get("/api/products?q=product&sort=price&inStock=true")
+        .await
+        .expect(200)
+        .body;
+    assert_eq!(
+        (&found["total"], &found["items"][0]["sku"]),
+        (&json!(1), &json!("LAMP-1"))
+    );
 
     // Cart and checkout: 2 x 45.00, free shipping from 50.00, no tax in Texas.
     let line = json!({ "productId": lamp["id"], "quantity": 2 });
     let cart = buyer.post("/api/cart", &line).await.expect(200).body;
     assert_eq!(cart["total"], json!({ "amount": 9_000, "currency": "USD" }));
-    let checkout = buyer.post("/api/payment/checkout", &checkout_of(&cart)).await.expect(201).body;
-    assert_eq!((&checkout["status"], &checkout["total"]["amount"]), (&json!("AwaitingApproval"), &json!(9_000)));
-    let shown = buyer.get(&format!("/api/products/{}", lamp["id"].as_str().unwrap())).await.body;
+    let checkout = buyer
+        .post("/api/payment/checkout", &checkout_of(&cart))
+        .await
+        .expect(201)
+        .body;
+    assert_eq!(
+        (&checkout["status"], &checkout["total"]["amount"]),
+        (&json!("AwaitingApproval"), &json!(9_000))
+    );
+    let shown = buyer
+        .get(&format!("/api/products/{}", lamp["id"].as_str().unwrap()))
+        .await
+        .body;
     assert_eq!(shown["stock"]["available"], 8, "two are held");
 
     // Live streams stand before the money moves.
     let mut socket = Socket::open(&buyer, "&since=0").await;
     let hello = socket.next().await;
-    assert_eq!((&hello["type"], &hello["lastEventId"]), (&json!("hello"), &json!(0)));
+    assert_eq!(
+        (&hello["type"], &hello["lastEventId"]),
+        (&json!("hello"), &json!(0))
+    );
     let mut events = EventSource::open(&buyer, "?since=0").await;
     assert_eq!(events.next().await.1["type"], "hello");
 
@@ -38,9 +58,16 @@ async fn a_buyer_finds_pays_follows_and_returns_a_purchase() {
         orders["items"].get(0).cloned()
     })
     .await;
-    assert_eq!((&order["status"], &order["payment"]["status"]), (&json!("Pending"), &json!("Completed")));
+    assert_eq!(
+        (&order["status"], &order["payment"]["status"]),
+        (&json!("Pending"), &json!("Completed"))
+    );
     assert_eq!(order["number"], checkout["number"]);
-    assert_eq!(buyer.get("/api/cart").await.body["items"], json!([]), "the cart is emptied");
+    assert_eq!(
+        buyer.get("/api/cart").await.body["items"],
+        json!([]),
+        "the cart is emptied"
+    );
 
     // The buyer's return finds it standing.
     let return_ = json!({ "checkoutId": checkout["id"] });
@@ -52,10 +79,20 @@ async fn a_buyer_finds_pays_follows_and_returns_a_purchase() {
     let tracking = json!({ "carrier": "Hermes", "number": "T-1" });
     for (status, body) in [
         ("Processing", json!({ "status": "Processing" })),
-        ("Shipped", json!({ "status": "Shipped", "tracking": tracking })),
-        ("Delivered", json!({ "status": "Delivered", "note": "left with the neighbour" })),
+        (
+            "Shipped",
+            json!({ "status": "Shipped", "tracking": tracking }),
+        ),
+        (
+            "Delivered",
+            json!({ "status": "Delivered", "note": "left with the neighbour" }),
+        ),
     ] {
-        let changed = admin.put(&format!("{path}/status"), &body).await.expect(200).body;
+        let changed = admin
+            .put(&format!("{path}/status"), &body)
+            .await
+            .expect(200)
+            .body;
         assert_eq!(changed["status"], status);
     }
     let expected = [
@@ -74,7 +111,10 @@ async fn a_buyer_finds_pays_follows_and_returns_a_purchase() {
                 break (id, data);
             }
         };
-        assert_eq!((id, &data["status"]), (Some(number.to_string()), &json!(status)));
+        assert_eq!(
+            (id, &data["status"]),
+            (Some(number.to_string()), &json!(status))
+        );
     }
 
     // A new connection resumes after what it saw.
@@ -83,16 +123,33 @@ async fn a_buyer_finds_pays_follows_and_returns_a_purchase() {
     assert_eq!(next_order_event(&mut resumed).await["id"], 4);
 
     // Refund: the money goes back, and the order says so.
-    let refund = admin.post_with_key(&format!("{path}/refunds"), "r-1", &json!({})).await.expect(201);
-    let replayed = admin.post_with_key(&format!("{path}/refunds"), "r-1", &json!({})).await.expect(201);
+    let refund = admin
+        .post_with_key(&format!("{path}/refunds"), "r-1", &json!({}))
+        .await
+        .expect(201);
+    let replayed = admin
+        .post_with_key(&format!("{path}/refunds"), "r-1", &json!({}))
+        .await
+        .expect(201);
     assert_eq!(replayed.header("idempotency-replayed"), Some("true"));
     assert_eq!(refund.body, replayed.body);
     let order = buyer.get(&path).await.expect(200).body;
     assert_eq!(order["payment"]["status"], "Refunded");
-    assert_eq!(order["payment"]["refunded"], json!({ "amount": 9_000, "currency": "USD" }));
+    assert_eq!(
+        order["payment"]["refunded"],
+        json!({ "amount": 9_000, "currency": "USD" })
+    );
     assert_eq!(order["status"], "Refunded");
-    let history: Vec<_> = order["history"].as_array().unwrap().iter().map(|h| &h["status"]).collect();
-    assert_eq!(history, ["Pending", "Processing", "Shipped", "Delivered", "Refunded"]);
+    let history: Vec<_> = order["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|h| &h["status"])
+        .collect();
+    assert_eq!(
+        history,
+        ["Pending", "Processing", "Shipped", "Delivered", "Refunded"]
+    );
 
     // PayPal's own books agree: one capture, one refund, of the same amount.
     let journal = shop.paypal().get("/control/journal").await.body;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkout;
 mod journey;
+mod packaging;
 mod platform;
 mod real_catalogues;
 mod support;

@@ -13,10 +13,18 @@ async fn the_document_is_the_route_table() {
     assert_eq!(document["openapi"], "3.1.0");
     let (printed, text) = shop.command(&["openapi"], "");
     assert!(printed);
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), document);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+        document
+    );
     for (path, item) in document["paths"].as_object().unwrap() {
         let concrete = concrete(path);
-        let offered: Vec<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
+        let offered: Vec<&str> = item
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         // A documented method is routed: it is never answered 405, and 404 only as a resource that is not there.
         for method in ["get", "post", "put", "patch", "delete"] {
             let call = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
@@ -28,17 +36,31 @@ async fn the_document_is_the_route_table() {
                 assert_ne!(answer.status, 405, "{method} {path}");
                 assert!(answer.status < 500, "{method} {path}: {answer:?}");
                 let operation = &item[method];
-                assert!(operation["responses"].as_object().is_some_and(|r| !r.is_empty()), "{method} {path}");
-                assert!(operation["description"].is_string() || operation["summary"].is_string(), "{method} {path}");
+                assert!(
+                    operation["responses"]
+                        .as_object()
+                        .is_some_and(|r| !r.is_empty()),
+                    "{method} {path}"
+                );
+                assert!(
+                    operation["description"].is_string() || operation["summary"].is_string(),
+                    "{method} {path}"
+                );
                 if answer.status != 404 || !path.contains('{') {
                     let declared = operation["responses"].as_object().unwrap();
                     let status = answer.status.to_string();
-                    assert!(declared.contains_key(&status), "{method} {path} answers {status}, not declared");
+                    assert!(
+                        declared.contains_key(&status),
+                        "{method} {path} answers {status}, not declared"
+                    );
                 }
             } else {
                 let refused = answer.expect_problem(405, "method_not_allowed");
                 let allowed = refused.header("allow").unwrap().to_lowercase();
-                assert!(offered.iter().all(|offered| allowed.contains(offered)), "{path}: {allowed}");
+                assert!(
+                    offered.iter().all(|offered| allowed.contains(offered)),
+                    "{path}: {allowed}"
+                );
             }
         }
     }
@@ -58,8 +80,15 @@ fn concrete(path: &str) -> String {
 async fn a_request_id_is_taken_over_or_made() {
     let shop = TestShop::start().await;
     let guest = shop.guest();
-    let with = |id: &'static str| guest.request(Method::GET, "/nowhere").header("x-request-id", id);
-    let kept = guest.send(with("abc-123")).await.expect_problem(404, "not_found");
+    let with = |id: &'static str| {
+        guest
+            .request(Method::GET, "/nowhere")
+            .header("x-request-id", id)
+    };
+    let kept = guest
+        .send(with("abc-123"))
+        .await
+        .expect_problem(404, "not_found");
     assert_eq!(kept.header("x-request-id"), Some("abc-123"));
     let made = guest.send(with("with spaces and more")).await;
     assert_eq!(made.header("x-request-id").map(str::len), Some(32));
@@ -76,7 +105,10 @@ async fn the_platform_answers_probes_metrics_and_reference_pages() {
     let metrics = guest.get("/metrics").await.expect(200);
     assert!(metrics.text.contains("bodega_http_request_seconds"));
     let docs = guest.get("/api/docs/").await.expect(200);
-    assert!(!docs.text.contains("https://"), "no page of ours loads from elsewhere");
+    assert!(
+        !docs.text.contains("https://"),
+        "no page of ours loads from elsewhere"
+    );
 }
 
 #[actix_web::test]
@@ -90,10 +122,23 @@ async fn a_burst_is_refused_with_the_moment_to_come_back() {
     let guest = shop.guest();
     let body = json!({ "email": "a@example.com", "password": "wrong password" });
     for _ in 0..3 {
-        guest.post("/api/auth/login", &body).await.expect_problem(401, "invalid_credentials");
+        guest
+            .post("/api/auth/login", &body)
+            .await
+            .expect_problem(401, "invalid_credentials");
     }
-    let refused = guest.post("/api/auth/login", &body).await.expect_problem(429, "rate_limited");
-    assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    let refused = guest
+        .post("/api/auth/login", &body)
+        .await
+        .expect_problem(429, "rate_limited");
+    assert!(
+        refused
+            .header("retry-after")
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+            >= 1
+    );
     assert!(refused.header("ratelimit").is_some() && refused.header("ratelimit-policy").is_some());
     guest.get("/api/products").await.expect(200);
 }
@@ -118,12 +163,19 @@ fn a_faulty_configuration_is_one_line_that_names_the_key() {
     let port = free_port().to_string();
     let with = |pairs: &[(&str, &str)]| {
         let all = [
-            ("BODEGA__AUTH__JWT_SECRET", "a secret of the tests, longer than 32 bytes"),
+            (
+                "BODEGA__AUTH__JWT_SECRET",
+                "a secret of the tests, longer than 32 bytes",
+            ),
             ("BODEGA__PAYPAL__CLIENT_ID", "id"),
             ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
             ("BODEGA__PAYPAL__WEBHOOK_ID", "WH"),
         ];
-        let all: Vec<_> = all.iter().chain(pairs).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let all: Vec<_> = all
+            .iter()
+            .chain(pairs)
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let (done, said) = run_to_end(bodega, &["serve"], &all, "");
         assert!(!done);
         assert_eq!(said.trim().lines().count(), 1, "{said}");

@@ -67,7 +67,10 @@ struct ListParams {
 /// A page of products.
 #[derive(Debug, utoipa::ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes what is put together from encoded products")]
+#[expect(
+    dead_code,
+    reason = "describes what is put together from encoded products"
+)]
 struct ProductPage<'a> {
     /// The products.
     items: Vec<ProductView<'a>>,

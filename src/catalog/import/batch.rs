@@ -40,8 +40,10 @@ impl Writer {
     ) -> Result<Vec<RowFault>, StoreError> {
         let skus: Vec<&str> = rows.iter().map(|row| row.draft.sku()).collect();
         let present = self.products.by_skus(&skus).await?;
-        let mut present: HashMap<String, Product> =
-            present.into_iter().map(|product| (product.sku.clone(), product)).collect();
+        let mut present: HashMap<String, Product> = present
+            .into_iter()
+            .map(|product| (product.sku.clone(), product))
+            .collect();
         let (mut fresh, mut faults) = (Vec::new(), Vec::new());
         for row in rows {
             match present.remove(row.draft.sku()) {
@@ -118,7 +120,10 @@ impl Writer {
         let now = Timestamp::now();
         let (mut products, mut stock, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let slug = row.draft.wanted_slug().map_or_else(|| row.draft.derived_slug(), str::to_owned);
+            let slug = row
+                .draft
+                .wanted_slug()
+                .map_or_else(|| row.draft.derived_slug(), str::to_owned);
             let (mut product, plan) = row.draft.create(slug, now);
             product.source = Some(row.source);
             stock.extend(plan.opened.into_iter().map(|(variant, on_hand)| NewStock {
@@ -137,7 +142,9 @@ impl Writer {
         let refused = self.products.insert_all(&products).await?;
         counts.created += u64::try_from(products.len() - refused.len()).unwrap_or_default();
         for place in refused {
-            let (Some(product), Some(line)) = (products.get(place), lines.get(place)) else { continue };
+            let (Some(product), Some(line)) = (products.get(place), lines.get(place)) else {
+                continue;
+            };
             self.add_one(product.clone(), *line, counts, faults).await?;
         }
         Ok(())
@@ -161,12 +168,25 @@ impl Writer {
 }
 
 fn fault(line: u64, sku: &str, code: &str, message: &str) -> RowFault {
-    RowFault { sku: Some(sku.to_owned()), ..RowFault::new(line, code, "", message) }
+    RowFault {
+        sku: Some(sku.to_owned()),
+        ..RowFault::new(line, code, "", message)
+    }
 }
 
 fn taken_fault(line: u64, sku: &str, taken: Taken) -> RowFault {
     match taken {
-        Taken::Sku => fault(line, sku, "sku_taken", "a SKU of it belongs to another product"),
-        Taken::Slug => fault(line, sku, "slug_taken", "its slug belongs to another product"),
+        Taken::Sku => fault(
+            line,
+            sku,
+            "sku_taken",
+            "a SKU of it belongs to another product",
+        ),
+        Taken::Slug => fault(
+            line,
+            sku,
+            "slug_taken",
+            "its slug belongs to another product",
+        ),
     }
 }

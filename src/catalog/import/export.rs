@@ -23,7 +23,10 @@ impl Exporter {
     /// Opens the room.
     #[must_use]
     pub fn new(mongo: &Mongo) -> Self {
-        Self { products: Products::new(mongo), stock: Stock::new(mongo) }
+        Self {
+            products: Products::new(mongo),
+            stock: Stock::new(mongo),
+        }
     }
 
     /// Every product, in the order of their ids, as chunks of JSON lines.
@@ -50,13 +53,18 @@ async fn encode(stock: &Stock, products: Vec<Product>) -> Result<Vec<u8>, StoreE
     let levels = stock.levels(&variants).await?;
     let on_hand = |variant| {
         let level = levels.get(&variant)?;
-        Some(WriteStock { on_hand: level.available.saturating_add(level.reserved) })
+        Some(WriteStock {
+            on_hand: level.available.saturating_add(level.reserved),
+        })
     };
     let mut lines = Vec::with_capacity(products.len() * 1_024);
     for product in products {
         let mut written = WriteProduct::from(&product);
         if product.options.is_empty() {
-            written.stock = product.variants.first().and_then(|variant| on_hand(variant.id));
+            written.stock = product
+                .variants
+                .first()
+                .and_then(|variant| on_hand(variant.id));
         }
         for variant in &mut written.variants {
             // Ids belong to this shop; SKUs name the variants elsewhere.

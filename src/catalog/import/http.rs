@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState, Importer, ReportLine, mapping_named};
+use super::{
+    Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState, Importer,
+    ReportLine, mapping_named,
+};
 use crate::{
     accounts::Staff,
     clock::Timestamp,
@@ -27,7 +30,10 @@ const MAX_FILE: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Registers the room's routes.
 pub(in crate::catalog) fn routes(table: &mut ServiceConfig) {
-    table.service(begin_import).service(show_import).service(export_products);
+    table
+        .service(begin_import)
+        .service(show_import)
+        .service(export_products);
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -127,21 +133,30 @@ async fn begin_import(
         }
     });
     let place = format!("/api/products/import/{}", view.job_id);
-    Ok(HttpResponse::Accepted().insert_header((LOCATION, place)).json(view))
+    Ok(HttpResponse::Accepted()
+        .insert_header((LOCATION, place))
+        .json(view))
 }
 
 fn format_of(request: &HttpRequest) -> Result<Format, Problem> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     match kind.split(';').next().unwrap_or_default().trim() {
         "application/x-ndjson" | "application/jsonl" | "application/gzip" => Ok(Format::JsonLines),
         "text/csv" => Ok(Format::Csv),
-        _ => Err(Problem::new(Code::UnsupportedMediaType).detail("send application/x-ndjson or text/csv")),
+        _ => Err(Problem::new(Code::UnsupportedMediaType)
+            .detail("send application/x-ndjson or text/csv")),
     }
 }
 
 fn mapping_of(name: &str) -> Result<super::Mapping, Problem> {
     let refused = |message: String| Problem::field("/mapping", "unknown_value", message);
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let plain = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !plain || name.is_empty() || name.len() > 64 {
         return Err(refused("expected the name of a mapping".into()));
     }
@@ -154,7 +169,9 @@ fn mapping_of(name: &str) -> Result<super::Mapping, Problem> {
 /// Writes the body to a file of its own, in bounded memory.
 async fn spool(body: web::Payload) -> Result<PathBuf, Problem> {
     let path = std::env::temp_dir().join(format!("bodega-import-{}", ImportId::new()));
-    let mut file = tokio::fs::File::create(&path).await.map_err(Problem::internal)?;
+    let mut file = tokio::fs::File::create(&path)
+        .await
+        .map_err(Problem::internal)?;
     let written = write_all(body, &mut file).await;
     if let Err(problem) = written {
         // The problem is what the client is told; a file left behind is a matter of the temporary folder.
@@ -167,10 +184,12 @@ async fn spool(body: web::Payload) -> Result<PathBuf, Problem> {
 async fn write_all(mut body: web::Payload, file: &mut tokio::fs::File) -> Result<(), Problem> {
     let mut size = 0_u64;
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| Problem::new(Code::MalformedRequest).caused_by(error.to_string()))?;
+        let chunk = chunk
+            .map_err(|error| Problem::new(Code::MalformedRequest).caused_by(error.to_string()))?;
         size = size.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if size > MAX_FILE {
-            return Err(Problem::new(Code::BodyTooLarge).detail(format!("a file may have {MAX_FILE} bytes at most")));
+            return Err(Problem::new(Code::BodyTooLarge)
+                .detail(format!("a file may have {MAX_FILE} bytes at most")));
         }
         file.write_all(&chunk).await.map_err(Problem::internal)?;
     }
@@ -195,7 +214,10 @@ async fn show_import(
     id: web::Path<ImportId>,
     importer: web::Data<Importer>,
 ) -> Result<web::Json<ImportView>, Problem> {
-    let job = importer.job(id.into_inner()).await?.ok_or_else(Problem::not_found)?;
+    let job = importer
+        .job(id.into_inner())
+        .await?
+        .ok_or_else(Problem::not_found)?;
     Ok(web::Json(job.into()))
 }
 
@@ -210,10 +232,15 @@ async fn show_import(
     )
 )]
 #[get("/api/products/export")]
-async fn export_products(_staff: Staff, exporter: web::Data<Exporter>) -> Result<HttpResponse, Problem> {
+async fn export_products(
+    _staff: Staff,
+    exporter: web::Data<Exporter>,
+) -> Result<HttpResponse, Problem> {
     let lines = exporter.lines().await?;
     let lines = lines.map_ok(web::Bytes::from).map_err(Problem::from);
-    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(Box::pin(lines)))
+    Ok(HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .streaming(Box::pin(lines)))
 }
 
 impl From<ImportError> for Problem {
@@ -221,7 +248,9 @@ impl From<ImportError> for Problem {
         match error {
             ImportError::Store(error) => error.into(),
             ImportError::File(error) => Self::internal(error),
-            ImportError::CsvWithoutMapping => Self::field("/mapping", "required", "CSV needs a mapping"),
+            ImportError::CsvWithoutMapping => {
+                Self::field("/mapping", "required", "CSV needs a mapping")
+            }
             ImportError::Mapping(error) => Self::field("/mapping", "invalid", error.to_string()),
             ImportError::Type { fault, .. } => Self::invalid(vec![fault]),
             ImportError::Broken => Self::internal(error),

@@ -110,7 +110,12 @@ impl Seen {
 }
 
 fn properties(fields: &BTreeMap<String, Seen>) -> Value {
-    Value::Object(fields.iter().map(|(name, seen)| (name.clone(), seen.schema())).collect())
+    Value::Object(
+        fields
+            .iter()
+            .map(|(name, seen)| (name.clone(), seen.schema()))
+            .collect(),
+    )
 }
 
 /// `core_base_clock` and `coreBaseClock` as people read them: `Core base clock`.
@@ -135,7 +140,9 @@ fn label(path: &str) -> String {
         before = letter;
     }
     let mut letters = words.trim().chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 /// The kinds of products seen so far.
@@ -196,12 +203,28 @@ mod tests {
     fn kinds_fields_and_axes_are_found() {
         let mut inference = Inference::default();
         let attributes = |value: Value| value.as_object().unwrap().clone();
-        inference.see("fan", "Fan", &attributes(json!({ "size_mm": 120, "pwm": true, "noise": { "min": 10.5 } })), &[]);
-        inference.see("fan", "Fan", &attributes(json!({ "size_mm": 92.5, "tags": ["a"], "sets": [{ "n": 1 }] })), &["color".into()]);
+        inference.see(
+            "fan",
+            "Fan",
+            &attributes(json!({ "size_mm": 120, "pwm": true, "noise": { "min": 10.5 } })),
+            &[],
+        );
+        inference.see(
+            "fan",
+            "Fan",
+            &attributes(json!({ "size_mm": 92.5, "tags": ["a"], "sets": [{ "n": 1 }] })),
+            &["color".into()],
+        );
         let types: Vec<_> = inference.into_types().collect();
         let fan = &types[0];
-        assert_eq!(fan.attributes["properties"]["size_mm"], json!({ "type": "number" }));
-        assert_eq!(fan.attributes["properties"]["tags"], json!({ "type": "array", "items": { "type": "string" } }));
+        assert_eq!(
+            fan.attributes["properties"]["size_mm"],
+            json!({ "type": "number" })
+        );
+        assert_eq!(
+            fan.attributes["properties"]["tags"],
+            json!({ "type": "array", "items": { "type": "string" } })
+        );
         let names: Vec<_> = fan.fields.keys().map(String::as_str).collect();
         assert_eq!(names, ["color", "noise.min", "pwm", "size_mm", "tags"]);
         assert!(fan.fields["color"].variant_axis && fan.fields["size_mm"].filterable);
@@ -222,6 +245,13 @@ mod tests {
 
     #[test]
     fn labels_read_as_words() {
-        assert_eq!([label("core_base_clock"), label("releaseYear"), label("isOEM")], ["Core base clock", "Release year", "Is OEM"]);
+        assert_eq!(
+            [
+                label("core_base_clock"),
+                label("releaseYear"),
+                label("isOEM")
+            ],
+            ["Core base clock", "Release year", "Is OEM"]
+        );
     }
 }

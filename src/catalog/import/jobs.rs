@@ -76,7 +76,9 @@ pub(in crate::catalog) fn collection() -> schema::Collection {
 
 impl Jobs {
     pub(super) fn new(mongo: &Mongo) -> Self {
-        Self { documents: mongo.database().collection("imports") }
+        Self {
+            documents: mongo.database().collection("imports"),
+        }
     }
 
     /// Begins a job, or takes up the one of the same file and mapping that was cut short.
@@ -103,7 +105,10 @@ impl Jobs {
         };
         let running = doc! { "fingerprint": fingerprint, "state": "running" };
         let begin = doc! { "$setOnInsert": to_document(&fresh)? };
-        let job = self.documents.find_one_and_update(running, begin).upsert(true);
+        let job = self
+            .documents
+            .find_one_and_update(running, begin)
+            .upsert(true);
         let job = job.return_document(ReturnDocument::After).await?;
         Ok(job.unwrap_or(fresh))
     }
@@ -111,17 +116,28 @@ impl Jobs {
     /// Writes down how far it has come. Index used: `_id`.
     pub(super) async fn advance(&self, job: &ImportJob) -> Result<(), StoreError> {
         let mut set = Document::new();
-        set.insert("rows_done", i64::try_from(job.rows_done).unwrap_or(i64::MAX));
+        set.insert(
+            "rows_done",
+            i64::try_from(job.rows_done).unwrap_or(i64::MAX),
+        );
         set.insert("counts", to_document(&job.counts)?);
         set.insert("lines", to_array(&job.lines)?);
         set.insert("updated_at", Timestamp::now());
-        set.insert("failure", job.failure.clone().map_or(Bson::Null, Bson::String));
-        set.insert("state", match job.state {
-            ImportState::Running => "running",
-            ImportState::Done => "done",
-            ImportState::Failed => "failed",
-        });
-        self.documents.update_one(doc! { "_id": job.id }, doc! { "$set": set }).await?;
+        set.insert(
+            "failure",
+            job.failure.clone().map_or(Bson::Null, Bson::String),
+        );
+        set.insert(
+            "state",
+            match job.state {
+                ImportState::Running => "running",
+                ImportState::Done => "done",
+                ImportState::Failed => "failed",
+            },
+        );
+        self.documents
+            .update_one(doc! { "_id": job.id }, doc! { "$set": set })
+            .await?;
         Ok(())
     }
 

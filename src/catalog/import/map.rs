@@ -35,20 +35,35 @@ pub(super) fn map_row(
     row: &Value,
 ) -> Result<Mapped, RowFault> {
     if !row.is_object() {
-        return Err(RowFault::new(line, "not_an_object", "", "expected an object"));
+        return Err(RowFault::new(
+            line,
+            "not_an_object",
+            "",
+            "expected an object",
+        ));
     }
     let mut notes = Notes::default();
     let scope = [row];
     let sku = sku_of(mapping, line, row)?;
     let title = filled(&mapping.title, &scope, Some(("title", &mut notes)));
     if title.is_empty() {
-        return Err(RowFault::new(line, "no_title", &mapping.title, "the title is empty"));
+        return Err(RowFault::new(
+            line,
+            "no_title",
+            &mapping.title,
+            "the title is empty",
+        ));
     }
     let type_name = filled(&mapping.product_type, &scope, None);
     let product_type = slugify(&type_name);
     let brand = brand_of(mapping, brands, &scope, &mut notes);
     let categories = mapping.categories.iter().map(|path| category(path, &scope));
-    let attributes = attributes_of(&mapping.attributes, row, mapping.variants.as_ref(), &mut notes);
+    let attributes = attributes_of(
+        &mapping.attributes,
+        row,
+        mapping.variants.as_ref(),
+        &mut notes,
+    );
     if attributes.is_empty() {
         notes.say("no_attributes", "attributes");
     }
@@ -64,7 +79,11 @@ pub(super) fn map_row(
         ..WriteProduct::default()
     };
     price_and_stock(mapping, currency, line, row, &mut product, &mut notes)?;
-    Ok(Mapped { product, type_name, notes })
+    Ok(Mapped {
+        product,
+        type_name,
+        notes,
+    })
 }
 
 fn sku_of(mapping: &Mapping, line: u64, row: &Value) -> Result<String, RowFault> {
@@ -77,22 +96,41 @@ fn sku_of(mapping: &Mapping, line: u64, row: &Value) -> Result<String, RowFault>
             }
         }
         let digest = Sha256::digest(kept.to_string());
-        let short: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+        let short: String = digest
+            .iter()
+            .take(10)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         return Ok(format!("{}{short}", rule.prefix));
     };
     let found = row.pointer(pointer).map(plain).unwrap_or_default();
     let found = values::cleaned(&found).unwrap_or(found);
     if found.is_empty() {
-        return Err(RowFault::new(line, "no_sku", pointer, "the field that is the SKU is empty"));
+        return Err(RowFault::new(
+            line,
+            "no_sku",
+            pointer,
+            "the field that is the SKU is empty",
+        ));
     }
     let sku = format!("{}{found}", rule.prefix);
     if sku.chars().count() > MAX_SKU {
-        return Err(RowFault::new(line, "long_sku", pointer, format!("a SKU has {MAX_SKU} characters at most")));
+        return Err(RowFault::new(
+            line,
+            "long_sku",
+            pointer,
+            format!("a SKU has {MAX_SKU} characters at most"),
+        ));
     }
     Ok(sku)
 }
 
-fn brand_of(mapping: &Mapping, brands: &Brands, scope: &[&Value], notes: &mut Notes) -> Option<String> {
+fn brand_of(
+    mapping: &Mapping,
+    brands: &Brands,
+    scope: &[&Value],
+    notes: &mut Notes,
+) -> Option<String> {
     if mapping.brand.is_empty() {
         return None;
     }
@@ -113,11 +151,19 @@ fn brand_of(mapping: &Mapping, brands: &Brands, scope: &[&Value], notes: &mut No
 /// The title's slug, and something of the SKU's digest, so that equal titles do not meet.
 fn slug_of(title: &str, sku: &str) -> String {
     let digest = Sha256::digest(sku);
-    let tail: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let tail: String = digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let mut slug = slugify(title);
     slug.truncate(60);
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() { tail } else { format!("{slug}-{tail}") }
+    if slug.is_empty() {
+        tail
+    } else {
+        format!("{slug}-{tail}")
+    }
 }
 
 /// A path whose parts are slugs: `{/material}` of "PLA+ Silk" is `pla-silk`.
@@ -127,7 +173,10 @@ fn category(path: &str, scope: &[&Value]) -> String {
         let filled = filled(part, scope, None);
         filled.split('/').map(slugify).collect::<Vec<_>>()
     });
-    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    parts
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// A scalar as text.
@@ -146,7 +195,9 @@ fn filled(template: &str, scope: &[&Value], notes: Option<(&str, &mut Notes)>) -
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
-        let Some((pointer, tail)) = after.split_once('}') else { break };
+        let Some((pointer, tail)) = after.split_once('}') else {
+            break;
+        };
         let found = scope.iter().find_map(|value| value.pointer(pointer));
         text.push_str(&found.map(plain).unwrap_or_default());
         rest = tail;
@@ -182,18 +233,27 @@ fn attributes_of(
         }
     }
     for (name, pointer) in &rules.also {
-        let value = row.pointer(pointer).and_then(|value| values::attribute(name, value, rules, notes));
+        let value = row
+            .pointer(pointer)
+            .and_then(|value| values::attribute(name, value, rules, notes));
         if let Some(value) = value {
             attributes.insert(name.clone(), value);
         }
     }
-    let Some(variants) = variants else { return attributes };
+    let Some(variants) = variants else {
+        return attributes;
+    };
     let elements = elements(variants, row);
     for (name, pointer) in &rules.collect {
         let all: Vec<Value> = elements
             .iter()
             .filter_map(|scope| scope.iter().find_map(|value| value.pointer(pointer)))
-            .flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]))
+            .flat_map(|value| {
+                value
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_else(|| vec![value.clone()])
+            })
             .collect();
         let mut quiet = Notes::default();
         let value = values::attribute(name, &Value::Array(all), rules, &mut quiet);
@@ -209,8 +269,11 @@ fn elements<'r>(rules: &VariantRules, row: &'r Value) -> Vec<Vec<&'r Value>> {
     let mut scopes = vec![vec![row]];
     for pointer in &rules.each {
         let inner = scopes.iter().flat_map(|scope| {
-            let lists = scope.first().and_then(|value| value.pointer(pointer)).and_then(Value::as_array);
-            lists.into_iter().flatten().map(|element| {
+            let lists = scope
+                .first()
+                .and_then(|value| value.pointer(pointer))
+                .and_then(Value::as_array);
+            lists.into_iter().flatten().map(move |element| {
                 let mut inner = vec![element];
                 inner.extend(scope);
                 inner
@@ -229,10 +292,19 @@ fn price_and_stock(
     product: &mut WriteProduct,
     notes: &mut Notes,
 ) -> Result<(), RowFault> {
-    let given = mapping.price.from.as_deref().and_then(|pointer| row.pointer(pointer));
+    let given = mapping
+        .price
+        .from
+        .as_deref()
+        .and_then(|pointer| row.pointer(pointer));
     let given = match given.filter(|price| !price.is_null()) {
         Some(price) => Some(minor_units(price, currency).ok_or_else(|| {
-            RowFault::new(line, "bad_price", mapping.price.from.as_deref().unwrap_or_default(), "not a price")
+            RowFault::new(
+                line,
+                "bad_price",
+                mapping.price.from.as_deref().unwrap_or_default(),
+                "not a price",
+            )
         })?),
         None => None,
     };
@@ -244,12 +316,16 @@ fn price_and_stock(
         let amount = given.unwrap_or_else(|| ruled_price(mapping, product, sku, scope));
         Money::new(amount, currency)
     };
-    let stock_of = |sku: &str, scope: &[&Value]| WriteStock { on_hand: units(mapping, sku, scope) };
+    let stock_of = |sku: &str, scope: &[&Value]| WriteStock {
+        on_hand: units(mapping, sku, scope),
+    };
     if let Some(rules) = &mapping.variants {
         add_variants(rules, line, row, product, notes)?;
         let scopes = elements(rules, row);
         for (place, scope) in scopes.iter().enumerate() {
-            let Some(sku) = product.variants.get(place).and_then(|v| v.sku.clone()) else { continue };
+            let Some(sku) = product.variants.get(place).and_then(|v| v.sku.clone()) else {
+                continue;
+            };
             let (price, stock) = (price_of(product, &sku, scope), stock_of(&sku, scope));
             if let Some(variant) = product.variants.get_mut(place) {
                 variant.price = Some(price);
@@ -278,8 +354,11 @@ fn minor_units(price: &Value, currency: Currency) -> Option<i64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let exponent = usize::try_from(currency.exponent()).ok()?;
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let (kept, cut) = decimals.split_at_checked(exponent).unwrap_or((decimals, ""));
-    let exact = digits(whole) && !whole.is_empty() && digits(decimals) && cut.bytes().all(|b| b == b'0');
+    let (kept, cut) = decimals
+        .split_at_checked(exponent)
+        .unwrap_or((decimals, ""));
+    let exact =
+        digits(whole) && !whole.is_empty() && digits(decimals) && cut.bytes().all(|b| b == b'0');
     if !exact {
         return None;
     }
@@ -290,25 +369,44 @@ fn minor_units(price: &Value, currency: Currency) -> Option<i64> {
 /// A number from 0 to `span`, the same each time for the same text and purpose.
 fn spread(purpose: &str, text: &str, span: u64) -> u64 {
     let digest = Sha256::digest(format!("{purpose}:{text}"));
-    let number = digest.iter().take(8).fold(0_u64, |n, byte| (n << 8) | u64::from(*byte));
+    let number = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |n, byte| (n << 8) | u64::from(*byte));
     number % span.saturating_add(1)
 }
 
 fn ruled_price(mapping: &Mapping, product: &WriteProduct, sku: &str, scope: &[&Value]) -> i64 {
     let rule = &mapping.price;
-    let of_type = product.product_type.as_ref().and_then(|id| rule.by_type.get(id));
+    let of_type = product
+        .product_type
+        .as_ref()
+        .and_then(|id| rule.by_type.get(id));
     let [low, high] = of_type.copied().unwrap_or([rule.low, rule.high]);
     let span = u64::try_from(high - low).unwrap_or_default();
     let base = low.saturating_add(i64::try_from(spread("price", sku, span)).unwrap_or_default());
-    let pieces = rule.per.as_deref().and_then(|pointer| scope.iter().find_map(|v| v.pointer(pointer)));
-    let pieces = pieces.map(plain).and_then(|text| text.split('.').next()?.parse::<i64>().ok());
+    let pieces = rule
+        .per
+        .as_deref()
+        .and_then(|pointer| scope.iter().find_map(|v| v.pointer(pointer)));
+    let pieces = pieces
+        .map(plain)
+        .and_then(|text| text.split('.').next()?.parse::<i64>().ok());
     let amount = base.saturating_add(rule.per_amount.saturating_mul(pieces.unwrap_or_default()));
     // Prices of shops end in 9: the last digit is made one where there is more than one.
-    if amount >= 10 { amount - amount % 10 + 9 } else { amount }
+    if amount >= 10 {
+        amount - amount % 10 + 9
+    } else {
+        amount
+    }
 }
 
 fn units(mapping: &Mapping, sku: &str, scope: &[&Value]) -> u32 {
-    let given = mapping.stock.from.as_deref().and_then(|p| scope.iter().find_map(|v| v.pointer(p)));
+    let given = mapping
+        .stock
+        .from
+        .as_deref()
+        .and_then(|p| scope.iter().find_map(|v| v.pointer(p)));
     if let Some(units) = given.map(plain).and_then(|text| text.parse().ok()) {
         return units;
     }
@@ -327,13 +425,24 @@ fn add_variants(
     let scopes = elements(rules, row);
     if scopes.is_empty() {
         let each = rules.each.join(" ");
-        return Err(RowFault::new(line, "no_variants", &each, "nothing of it is sold"));
+        return Err(RowFault::new(
+            line,
+            "no_variants",
+            &each,
+            "nothing of it is sold",
+        ));
     }
     let mut seen: BTreeMap<Vec<(String, String)>, u32> = BTreeMap::new();
     for scope in &scopes {
-        let mut options: Vec<(String, String)> =
-            rules.options.iter().map(|rule| (rule.name.clone(), option(rule, scope))).collect();
-        let count = seen.entry(options.clone()).and_modify(|count| *count += 1).or_insert(1);
+        let mut options: Vec<(String, String)> = rules
+            .options
+            .iter()
+            .map(|rule| (rule.name.clone(), option(rule, scope)))
+            .collect();
+        let count = seen
+            .entry(options.clone())
+            .and_modify(|count| *count += 1)
+            .or_insert(1);
         options.push((rules.distinguish.clone(), count.to_string()));
         product.variants.push(WriteVariant {
             sku: Some(filled(&rules.sku, scope, None)),
@@ -345,9 +454,16 @@ fn add_variants(
         notes.say("variants_share_every_option", &rules.distinguish);
     }
     // An axis on which everything is the same tells nothing apart.
-    let names = rules.options.iter().map(|rule| &rule.name).chain([&rules.distinguish]);
+    let names = rules
+        .options
+        .iter()
+        .map(|rule| &rule.name)
+        .chain([&rules.distinguish]);
     for name in names {
-        let mut values = product.variants.iter().map(|variant| variant.options.get(name));
+        let mut values = product
+            .variants
+            .iter()
+            .map(|variant| variant.options.get(name));
         let first = values.next().flatten().cloned();
         if values.any(|value| value != first.as_ref()) {
             product.options.push(name.clone());
@@ -363,7 +479,11 @@ fn add_variants(
 fn option(rule: &OptionRule, scope: &[&Value]) -> String {
     let value = filled(&rule.value, scope, None);
     let value = rule.words.get(&value).cloned().unwrap_or(value);
-    if value.is_empty() { "-".to_owned() } else { value }
+    if value.is_empty() {
+        "-".to_owned()
+    } else {
+        value
+    }
 }
 
 #[cfg(test)]
@@ -373,7 +493,13 @@ mod tests {
     use super::*;
 
     fn mapped(mapping: &str, row: &Value) -> Result<Mapped, RowFault> {
-        map_row(&Mapping::parse(mapping).unwrap(), &Brands::new(), Currency::USD, 7, row)
+        map_row(
+            &Mapping::parse(mapping).unwrap(),
+            &Brands::new(),
+            Currency::USD,
+            7,
+            row,
+        )
     }
 
     const FLAT: &str = "name = \"t\"\nsku = { from = \"/id\", prefix = \"T-\" }\ntitle = \"{/brand} {/name}\"\n\
@@ -384,11 +510,17 @@ mod tests {
     fn a_row_becomes_a_product() {
         let row = json!({ "id": 5, "brand": " Ä-Co ", "name": "Fan\t12", "kind": "Case Fan", "price": 12.5, "rpm": 900 });
         let product = mapped(FLAT, &row).unwrap().product;
-        assert_eq!((product.sku.as_str(), product.title.as_str()), ("T-5", "Ä-Co Fan 12"));
+        assert_eq!(
+            (product.sku.as_str(), product.title.as_str()),
+            ("T-5", "Ä-Co Fan 12")
+        );
         assert_eq!(product.categories, ["parts/case-fan"]);
         assert_eq!(product.product_type.as_deref(), Some("case-fan"));
         assert_eq!(product.price, Some(Money::new(1_250, Currency::USD)));
-        assert_eq!(serde_json::Value::Object(product.attributes), json!({ "rpm": 900 }));
+        assert_eq!(
+            serde_json::Value::Object(product.attributes),
+            json!({ "rpm": 900 })
+        );
     }
 
     #[test]
@@ -397,18 +529,35 @@ mod tests {
         let (one, two) = (mapped(FLAT, &row).unwrap(), mapped(FLAT, &row).unwrap());
         assert_eq!(one.product.price, two.product.price);
         let amount = one.product.price.unwrap().amount;
-        assert!((100..=909).contains(&amount) && amount % 10 == 9, "{amount}");
+        assert!(
+            (100..=909).contains(&amount) && amount % 10 == 9,
+            "{amount}"
+        );
         assert!(one.notes.codes().any(|code| code == "price_by_rule"));
     }
 
     #[test]
     fn prices_are_read_digit_by_digit() {
         let cents = |price: Value| minor_units(&price, Currency::USD);
-        assert_eq!([cents(json!(19.99)), cents(json!("5")), cents(json!(24_100))], [Some(1_999), Some(500), Some(2_410_000)]);
-        for bad in [json!("1.999"), json!("-1"), json!("1e3"), json!(""), json!("1,5"), json!(true), json!("９")] {
+        assert_eq!(
+            [cents(json!(19.99)), cents(json!("5")), cents(json!(24_100))],
+            [Some(1_999), Some(500), Some(2_410_000)]
+        );
+        for bad in [
+            json!("1.999"),
+            json!("-1"),
+            json!("1e3"),
+            json!(""),
+            json!("1,5"),
+            json!(true),
+            json!("９"),
+        ] {
             assert_eq!(cents(bad.clone()), None, "{bad}");
         }
-        assert_eq!(minor_units(&json!("500"), "JPY".parse().unwrap()), Some(500));
+        assert_eq!(
+            minor_units(&json!("500"), "JPY".parse().unwrap()),
+            Some(500)
+        );
     }
 
     #[test]
@@ -417,7 +566,10 @@ mod tests {
         assert_eq!(refused(json!([])).code, "not_an_object");
         assert_eq!(refused(json!({ "name": "x" })).field, "/id");
         assert_eq!(refused(json!({ "id": 1 })).code, "no_title");
-        assert_eq!(refused(json!({ "id": 1, "name": "x", "price": "cheap" })).code, "bad_price");
+        assert_eq!(
+            refused(json!({ "id": 1, "name": "x", "price": "cheap" })).code,
+            "bad_price"
+        );
     }
 
     const NESTED: &str = "name = \"n\"\nsku = { from = \"/id\" }\ntitle = \"{/id}\"\nprice = { low = 100, high = 100, per = \"/grams\", per_amount = 2 }\n\
@@ -445,7 +597,12 @@ mod tests {
         ] }] });
         let mapped = mapped(NESTED, &row).unwrap();
         assert_eq!(mapped.product.options, ["edition"]);
-        assert!(mapped.notes.codes().any(|code| code == "variants_share_every_option"));
+        assert!(
+            mapped
+                .notes
+                .codes()
+                .any(|code| code == "variants_share_every_option")
+        );
         let row = json!({ "id": "f", "colors": [{ "color": "red", "sizes": [{ "id": "a", "grams": 500 }] }] });
         let single = super::tests::mapped(NESTED, &row).unwrap().product;
         assert!(single.options.is_empty() && single.variants.is_empty());

@@ -185,24 +185,48 @@ impl Mapping {
     /// # Errors
     /// One line that names the key.
     pub fn parse(text: &str) -> Result<Self, BrokenMapping> {
-        let mapping: Self = toml::from_str(text).map_err(|error| BrokenMapping(one_line(&error)))?;
+        let mapping: Self =
+            toml::from_str(text).map_err(|error| BrokenMapping(one_line(&error)))?;
         mapping.check()?;
         Ok(mapping)
     }
 
     fn check(&self) -> Result<(), BrokenMapping> {
-        let rule = |holds: bool, line: &str| if holds { Ok(()) } else { Err(BrokenMapping(line.into())) };
+        let rule = |holds: bool, line: &str| {
+            if holds {
+                Ok(())
+            } else {
+                Err(BrokenMapping(line.into()))
+            }
+        };
         rule(!self.title.is_empty(), "title: must not be empty")?;
-        rule(self.price.low <= self.price.high, "price: low must not be above high")?;
+        rule(
+            self.price.low <= self.price.high,
+            "price: low must not be above high",
+        )?;
         rule(self.price.low >= 0, "price: low must not be negative")?;
-        rule(self.stock.low <= self.stock.high, "stock: low must not be above high")?;
-        let ends = self.price.by_type.values().all(|[low, high]| 0 <= *low && low <= high);
+        rule(
+            self.stock.low <= self.stock.high,
+            "stock: low must not be above high",
+        )?;
+        let ends = self
+            .price
+            .by_type
+            .values()
+            .all(|[low, high]| 0 <= *low && low <= high);
         rule(ends, "price.by_type: low must not be above high")?;
-        let depth = self.variants.as_ref().is_none_or(|v| (1..=3).contains(&v.each.len()));
+        let depth = self
+            .variants
+            .as_ref()
+            .is_none_or(|v| (1..=3).contains(&v.each.len()));
         rule(depth, "variants.each: one to three lists")
     }
 }
 
 fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    error
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -26,8 +26,8 @@ use tokio::sync::mpsc;
 
 pub use export::Exporter;
 pub(super) use http::routes;
-pub use jobs::{ImportJob, ImportState};
 pub(super) use jobs::collection;
+pub use jobs::{ImportJob, ImportState};
 pub use mapping::{BrokenMapping, Mapping};
 pub use read::Format;
 pub use report::{Counts, Level, ReportLine};
@@ -156,7 +156,10 @@ impl Importer {
         let mut added = 0;
         for written in types {
             let id = written.id.clone().unwrap_or_default();
-            let broken = |fault: FieldError| ImportError::Type { id: id.clone(), fault };
+            let broken = |fault: FieldError| ImportError::Type {
+                id: id.clone(),
+                fault,
+            };
             let parsed: TypeId = id.parse().map_err(|error: super::model::InvalidTypeId| {
                 broken(FieldError::new("/id", "invalid", error.to_string()))
             })?;
@@ -190,7 +193,10 @@ impl Importer {
         let digest = blocking(move || file_digest(&path)).await?;
         let fingerprint = format!("{digest}:{}:{}", mapping_text(plan), plan.dry_run);
         let fingerprint = format!("{:x}", <sha2::Sha256 as sha2::Digest>::digest(fingerprint));
-        Ok(self.jobs.begin(&fingerprint, &plan.name, plan.dry_run).await?)
+        Ok(self
+            .jobs
+            .begin(&fingerprint, &plan.name, plan.dry_run)
+            .await?)
     }
 
     /// Runs an import to its end.
@@ -237,8 +243,11 @@ impl Importer {
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let (path, done) = (plan.path.clone(), job.rows_done);
         let reader = blocking(move || prepare(&path, &reading, &types, done, &sender));
-        let writer =
-            Writer { products: self.products.clone(), stock: self.stock.clone(), dry_run: plan.dry_run };
+        let writer = Writer {
+            products: self.products.clone(),
+            stock: self.stock.clone(),
+            dry_run: plan.dry_run,
+        };
         let mut report = match &plan.report {
             Some(path) => Some(io::BufWriter::new(std::fs::File::create(path)?)),
             None => None,
@@ -254,9 +263,17 @@ impl Importer {
                 }
             }
             let room = KEPT_LINES.saturating_sub(job.lines.len());
-            job.lines.extend(lines.into_iter().filter(|line| line.level == Level::Error).take(room));
+            job.lines.extend(
+                lines
+                    .into_iter()
+                    .filter(|line| line.level == Level::Error)
+                    .take(room),
+            );
             self.jobs.advance(job).await?;
-            watch(Progress::Written { bytes, rows: job.rows_done });
+            watch(Progress::Written {
+                bytes,
+                rows: job.rows_done,
+            });
         }
         if let Some(mut report) = report {
             report.flush()?;
@@ -269,7 +286,10 @@ impl Importer {
         reading: &Reading,
         watch: impl Fn(Progress) + Send + 'static,
     ) -> Result<(Inference, Brands), ImportError> {
-        let wanted = plan.mapping.as_ref().is_some_and(|mapping| mapping.infer_types || mapping.unify_brands);
+        let wanted = plan
+            .mapping
+            .as_ref()
+            .is_some_and(|mapping| mapping.infer_types || mapping.unify_brands);
         if !wanted {
             return Ok((Inference::default(), Brands::new()));
         }
@@ -282,12 +302,17 @@ impl Importer {
         let inferred: Vec<WriteProductType> = inference.into_types().collect();
         if !dry_run {
             self.add_types(inferred).await?;
-            return Ok(self.types.all().await?);
+            return Ok(Types::new(self.types.all().await?));
         }
-        let mut types = self.types.all().await?;
+        let mut types = Types::new(self.types.all().await?);
         for written in inferred {
-            let id = written.id.as_deref().and_then(|id| id.parse::<TypeId>().ok());
-            let Some(id) = id.filter(|id| types.get(id).is_none()) else { continue };
+            let id = written
+                .id
+                .as_deref()
+                .and_then(|id| id.parse::<TypeId>().ok());
+            let Some(id) = id.filter(|id| types.get(id).is_none()) else {
+                continue;
+            };
             let now = Timestamp::now();
             types = types.with(Arc::new(ProductType {
                 id,
@@ -331,7 +356,10 @@ fn report_line(fault: report::RowFault) -> ReportLine {
 }
 
 fn mapping_text(plan: &ImportPlan) -> String {
-    let mapping = plan.mapping.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok());
+    let mapping = plan
+        .mapping
+        .as_ref()
+        .and_then(|mapping| serde_json::to_string(mapping).ok());
     mapping.unwrap_or_default()
 }
 
@@ -339,7 +367,9 @@ fn mapping_text(plan: &ImportPlan) -> String {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ImportError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|_panicked| ImportError::Broken)?;
+    let done = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_panicked| ImportError::Broken)?;
     Ok(done?)
 }
 

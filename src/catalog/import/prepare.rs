@@ -61,7 +61,8 @@ impl<R: io::Read> io::Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let bytes = u64::try_from(read).unwrap_or_default();
-        self.read.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        self.read
+            .fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -80,26 +81,44 @@ pub(super) fn survey(
     reading: &Reading,
     mut watch: impl FnMut(u64),
 ) -> io::Result<(Inference, Brands)> {
-    let (mut inference, mut spellings) = (Inference::default(), BTreeMap::<String, BTreeMap<String, u64>>::new());
-    let Some(mapping) = &reading.mapping else { return Ok((inference, Brands::new())) };
+    let (mut inference, mut spellings) = (
+        Inference::default(),
+        BTreeMap::<String, BTreeMap<String, u64>>::new(),
+    );
+    let Some(mapping) = &reading.mapping else {
+        return Ok((inference, Brands::new()));
+    };
     let mut rows = Rows::open(File::open(path)?, reading.format)?;
     let (none, mut count) = (Brands::new(), 0);
     while let Some(row) = rows.next()? {
         count += 1;
         watch(count);
         let Ok(value) = row.value else { continue };
-        let Ok(mapped) = map_row(mapping, &none, reading.currency, row.line, &value) else { continue };
+        let Ok(mapped) = map_row(mapping, &none, reading.currency, row.line, &value) else {
+            continue;
+        };
         let product = mapped.product;
         if let Some(brand) = product.brand.filter(|_| mapping.unify_brands) {
-            *spellings.entry(brand.to_lowercase()).or_default().entry(brand).or_default() += 1;
+            *spellings
+                .entry(brand.to_lowercase())
+                .or_default()
+                .entry(brand)
+                .or_default() += 1;
         }
         if let Some(id) = product.product_type.filter(|_| mapping.infer_types) {
-            inference.see(&id, &mapped.type_name, &product.attributes, &product.options);
+            inference.see(
+                &id,
+                &mapped.type_name,
+                &product.attributes,
+                &product.options,
+            );
         }
     }
     let usual = spellings.into_iter().filter_map(|(lower, counts)| {
         // The most frequent one; of equally frequent ones the first in the alphabet.
-        let most = counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)))?;
+        let most = counts
+            .into_iter()
+            .max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)))?;
         Some((lower, most.0))
     });
     Ok((inference, usual.collect()))
@@ -115,13 +134,21 @@ pub(super) fn prepare(
     batches: &mpsc::Sender<Batch>,
 ) -> io::Result<()> {
     let read = Arc::default();
-    let file = Metered { inner: File::open(path)?, read: Arc::clone(&read) };
+    let file = Metered {
+        inner: File::open(path)?,
+        read: Arc::clone(&read),
+    };
     let mut rows = Rows::open(file, reading.format)?;
     let (schemas, mut seen) = (Schemas::default(), HashSet::<[u8; 8]>::new());
     let (mut batch, mut number) = (Batch::default(), 0_u64);
     while let Some(row) = rows.next()? {
         number += 1;
-        let look = Look { reading, types, schemas: &schemas, write: number > done };
+        let look = Look {
+            reading,
+            types,
+            schemas: &schemas,
+            write: number > done,
+        };
         look.at(row, &mut seen, &mut batch);
         if number > done {
             batch.rows += 1;
@@ -151,7 +178,10 @@ struct Look<'a> {
 impl Look<'_> {
     fn at(&self, row: Row, seen: &mut HashSet<[u8; 8]>, batch: &mut Batch) {
         let line = row.line;
-        match row.value.and_then(|value| self.written(line, &value).map(|mapped| (mapped, value))) {
+        match row
+            .value
+            .and_then(|value| self.written(line, &value).map(|mapped| (mapped, value)))
+        {
             Err(fault) if self.write => batch.faults.push(fault),
             Err(_reported_before) => {}
             Ok((mapped, value)) => {
@@ -169,7 +199,9 @@ impl Look<'_> {
                         level: Level::Note,
                         code: "sku_repeated".into(),
                         fields: Vec::new(),
-                        message: Some("an earlier row of this file has the SKU; this one is left out".into()),
+                        message: Some(
+                            "an earlier row of this file has the SKU; this one is left out".into(),
+                        ),
                     });
                 }
             }
@@ -186,34 +218,61 @@ impl Look<'_> {
             let field = error.path().to_string();
             RowFault::new(line, "wrong_shape", &field, error.inner().to_string())
         })?;
-        Ok(Mapped { product, type_name: String::new(), notes: Notes::default() })
+        Ok(Mapped {
+            product,
+            type_name: String::new(),
+            notes: Notes::default(),
+        })
     }
 
     fn check(&self, line: u64, mapped: Mapped, value: &Value, batch: &mut Batch) {
         let sku = mapped.product.sku.clone();
         let source = Source {
-            mapping: self.reading.mapping.as_ref().map_or_else(|| "bodega".to_owned(), |m| m.name.clone()),
+            mapping: self
+                .reading
+                .mapping
+                .as_ref()
+                .map_or_else(|| "bodega".to_owned(), |m| m.name.clone()),
             hash: hash(value, self.reading),
         };
-        let sets_stock = self.reading.mapping.as_ref().is_none_or(|mapping| mapping.stock.from.is_some());
+        let sets_stock = self
+            .reading
+            .mapping
+            .as_ref()
+            .is_none_or(|mapping| mapping.stock.from.is_some());
         let id = mapped.product.product_type.as_deref().unwrap_or("generic");
         let product_type = id.parse().ok().and_then(|id| self.types.get(&id).cloned());
         let Some(product_type) = product_type else {
             let message = format!("there is no product type {id}");
-            batch.faults.push(RowFault { sku: Some(sku), ..RowFault::new(line, "unknown_type", "/type", message) });
+            batch.faults.push(RowFault {
+                sku: Some(sku),
+                ..RowFault::new(line, "unknown_type", "/type", message)
+            });
             return;
         };
         let schema = match self.schemas.of(&product_type) {
             Ok(schema) => schema,
             Err(broken) => {
-                batch.faults.push(RowFault::new(line, "schema", "/type", broken.message));
+                batch
+                    .faults
+                    .push(RowFault::new(line, "schema", "/type", broken.message));
                 return;
             }
         };
-        match ProductDraft::check(mapped.product, &product_type, &schema, self.reading.currency) {
+        match ProductDraft::check(
+            mapped.product,
+            &product_type,
+            &schema,
+            self.reading.currency,
+        ) {
             Err(found) => batch.faults.extend(RowFault::of(line, &sku, found)),
             Ok(draft) => {
-                batch.prepared.push(Prepared { line, draft, source, sets_stock });
+                batch.prepared.push(Prepared {
+                    line,
+                    draft,
+                    source,
+                    sets_stock,
+                });
                 batch.notes.extend(note_lines(line, &sku, mapped.notes));
             }
         }
@@ -234,7 +293,10 @@ fn note_lines(line: u64, sku: &str, notes: Notes) -> impl Iterator<Item = Report
 fn short_digest(sku: &str) -> [u8; 8] {
     let digest = Sha256::digest(sku);
     let mut short = [0; 8];
-    short.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    short
+        .iter_mut()
+        .zip(digest)
+        .for_each(|(to, from)| *to = from);
     short
 }
 
@@ -242,7 +304,11 @@ fn short_digest(sku: &str) -> [u8; 8] {
 fn hash(value: &Value, reading: &Reading) -> String {
     let mut digest = Sha256::new();
     digest.update(value.to_string());
-    digest.update(&reading.mapping_text);
+    digest.update(reading.mapping_text.as_bytes());
     let digest = digest.finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -28,7 +28,11 @@ impl Format {
     pub fn of_name(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        if plain.strip_suffix(".csv").is_some() { Self::Csv } else { Self::JsonLines }
+        if plain.strip_suffix(".csv").is_some() {
+            Self::Csv
+        } else {
+            Self::JsonLines
+        }
     }
 }
 
@@ -42,8 +46,14 @@ type Input = Box<dyn BufRead + Send>;
 
 /// The rows of a file, read as they are asked for.
 pub(super) enum Rows {
-    JsonLines { input: Input, line: u64 },
-    Csv { reader: Box<csv::Reader<Input>>, head: Vec<String> },
+    JsonLines {
+        input: Input,
+        line: u64,
+    },
+    Csv {
+        reader: Box<csv::Reader<Input>>,
+        head: Vec<String>,
+    },
 }
 
 impl Rows {
@@ -54,16 +64,24 @@ impl Rows {
     pub(super) fn open(input: impl Read + Send + 'static, format: Format) -> io::Result<Self> {
         let mut input: Input = Box::new(BufReader::with_capacity(1 << 16, input));
         if input.fill_buf()?.starts_with(&GZIP) {
-            input = Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input)));
+            input = Box::new(BufReader::with_capacity(
+                1 << 16,
+                MultiGzDecoder::new(input),
+            ));
         }
         match format {
             Format::JsonLines => Ok(Self::JsonLines { input, line: 0 }),
             Format::Csv => {
                 let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
                 let head = reader.headers().map_err(io::Error::other)?;
-                let head = head.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned());
+                let head = head
+                    .iter()
+                    .map(|name| name.trim_start_matches('\u{feff}').trim().to_owned());
                 let head: Vec<String> = head.collect();
-                Ok(Self::Csv { reader: Box::new(reader), head })
+                Ok(Self::Csv {
+                    reader: Box::new(reader),
+                    head,
+                })
             }
         }
     }
@@ -92,23 +110,41 @@ fn next_line(input: &mut Input, line: &mut u64) -> io::Result<Option<Row>> {
         if bytes.len() > MAX_ROW {
             skip_line(input)?;
             let message = format!("a row has {MAX_ROW} bytes at most");
-            return Ok(Some(Row { line: *line, value: Err(RowFault::new(*line, "row_too_long", "", message)) }));
+            return Ok(Some(Row {
+                line: *line,
+                value: Err(RowFault::new(*line, "row_too_long", "", message)),
+            }));
         }
         let text = bytes.trim_ascii();
-        let text = if *line == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
+        let text = if *line == 1 {
+            text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+        } else {
+            text
+        };
         if !text.is_empty() {
-            return Ok(Some(Row { line: *line, value: parse(*line, text) }));
+            return Ok(Some(Row {
+                line: *line,
+                value: parse(*line, text),
+            }));
         }
     }
 }
 
 fn parse(line: u64, text: &[u8]) -> Result<Value, RowFault> {
-    let text = std::str::from_utf8(text)
-        .map_err(|error| RowFault::new(line, "not_utf8", "", format!("not UTF-8 from byte {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(text).map_err(|error| {
+        RowFault::new(
+            line,
+            "not_utf8",
+            "",
+            format!("not UTF-8 from byte {}", error.valid_up_to()),
+        )
+    })?;
     serde_json::from_str(text).map_err(|error| {
         // serde_json counts lines from this text's own start.
         let message = error.to_string();
-        let place = message.split_once(" at line 1").map_or(message.clone(), |(what, at)| format!("{what}{at}"));
+        let place = message
+            .split_once(" at line 1")
+            .map_or(message.clone(), |(what, at)| format!("{what}{at}"));
         RowFault::new(line, "not_json", "", place)
     })
 }
@@ -139,10 +175,16 @@ fn next_record(reader: &mut csv::Reader<Input>, head: &[String]) -> io::Result<O
         Ok(false) => Ok(None),
         Ok(true) => {
             let line = record.position().map_or(line, csv::Position::line);
-            Ok(Some(Row { line, value: fields(line, head, &record) }))
+            Ok(Some(Row {
+                line,
+                value: fields(line, head, &record),
+            }))
         }
         Err(error) if error.is_io_error() => Err(io::Error::other(error)),
-        Err(error) => Ok(Some(Row { line, value: Err(RowFault::new(line, "not_csv", "", error.to_string())) })),
+        Err(error) => Ok(Some(Row {
+            line,
+            value: Err(RowFault::new(line, "not_csv", "", error.to_string())),
+        })),
     }
 }
 
@@ -152,14 +194,23 @@ fn fields(line: u64, head: &[String], record: &csv::ByteRecord) -> Result<Value,
         return Err(RowFault::new(line, "cell_count", "", message));
     }
     if record.iter().map(<[u8]>::len).sum::<usize>() > MAX_ROW {
-        return Err(RowFault::new(line, "row_too_long", "", format!("a row has {MAX_ROW} bytes at most")));
+        return Err(RowFault::new(
+            line,
+            "row_too_long",
+            "",
+            format!("a row has {MAX_ROW} bytes at most"),
+        ));
     }
     let mut row = Map::new();
     for (name, cell) in head.iter().zip(record) {
         let text = std::str::from_utf8(cell)
             .map_err(|_bytes| RowFault::new(line, "not_utf8", name, "the cell is not UTF-8"))?;
         // An empty cell says nothing, as null does in JSON.
-        let value = if text.is_empty() { Value::Null } else { Value::String(text.to_owned()) };
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            Value::String(text.to_owned())
+        };
         row.insert(name.clone(), value);
     }
     Ok(Value::Object(row))
@@ -175,7 +226,12 @@ mod tests {
         let mut rows = Rows::open(Cursor::new(bytes), format).unwrap();
         let mut all = Vec::new();
         while let Some(row) = rows.next().unwrap() {
-            all.push((row.line, row.value.map(|value| value.to_string()).map_err(|fault| fault.code)));
+            all.push((
+                row.line,
+                row.value
+                    .map(|value| value.to_string())
+                    .map_err(|fault| fault.code),
+            ));
         }
         all
     }
@@ -187,13 +243,16 @@ mod tests {
         text.extend(b"\n{\"a\":2}");
         let ok = |text: &str| Ok(text.to_owned());
         let bad = |code: &str| Err(code.to_owned());
-        assert_eq!(read(text, Format::JsonLines), [
-            (1, ok("{\"a\":1}")),
-            (3, bad("not_json")),
-            (4, bad("not_utf8")),
-            (5, bad("row_too_long")),
-            (6, ok("{\"a\":2}")),
-        ]);
+        assert_eq!(
+            read(text, Format::JsonLines),
+            [
+                (1, ok("{\"a\":1}")),
+                (3, bad("not_json")),
+                (4, bad("not_utf8")),
+                (5, bad("row_too_long")),
+                (6, ok("{\"a\":2}")),
+            ]
+        );
     }
 
     #[test]
@@ -204,7 +263,8 @@ mod tests {
         assert_eq!(read(packed.clone(), Format::JsonLines).len(), 1);
         let cut = packed[..packed.len() - 6].to_vec();
         let mut rows = Rows::open(Cursor::new(cut), Format::JsonLines).unwrap();
-        let outcome = std::iter::from_fn(|| rows.next().transpose()).collect::<io::Result<Vec<_>>>();
+        let outcome =
+            std::iter::from_fn(|| rows.next().transpose()).collect::<io::Result<Vec<_>>>();
         assert!(outcome.is_err());
     }
 
@@ -212,7 +272,10 @@ mod tests {
     fn cells_stand_under_their_columns() {
         let text = b"sku,title\n1,\"a \"\"b\"\"\nc\"\n2\n3,\n".to_vec();
         let rows = read(text, Format::Csv);
-        assert_eq!(rows[0], (2, Ok(r#"{"sku":"1","title":"a \"b\"\nc"}"#.into())));
+        assert_eq!(
+            rows[0],
+            (2, Ok(r#"{"sku":"1","title":"a \"b\"\nc"}"#.into()))
+        );
         assert_eq!(rows[1].1, Err("cell_count".into()));
         assert_eq!(rows[2].1, Ok(r#"{"sku":"3","title":null}"#.into()));
     }

@@ -90,7 +90,13 @@ pub(super) struct RowFault {
 
 impl RowFault {
     pub(super) fn new(line: u64, code: &str, field: &str, message: impl Into<String>) -> Self {
-        Self { line, sku: None, code: code.to_owned(), field: field.to_owned(), message: message.into() }
+        Self {
+            line,
+            sku: None,
+            code: code.to_owned(),
+            field: field.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// The faults of a product that breaks rules.
@@ -111,7 +117,11 @@ impl RowFault {
             sku: self.sku,
             level: Level::Error,
             code: self.code,
-            fields: if self.field.is_empty() { Vec::new() } else { vec![self.field] },
+            fields: if self.field.is_empty() {
+                Vec::new()
+            } else {
+                vec![self.field]
+            },
             message: Some(self.message),
         }
     }

@@ -34,10 +34,23 @@ impl Answer {
     /// Fails the test where it is not this problem, in the problem's own shape.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         assert_eq!(self.body["status"], status);
-        assert_eq!(self.body["requestId"].as_str(), self.header("x-request-id"), "{}", self.text);
+        assert_eq!(
+            self.body["requestId"].as_str(),
+            self.header("x-request-id"),
+            "{}",
+            self.text
+        );
         self
     }
 
@@ -47,8 +60,14 @@ impl Answer {
 
     /// The pointers of the faulty places.
     pub(crate) fn pointers(&self) -> Vec<&str> {
-        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-        errors.iter().filter_map(|error| error["pointer"].as_str()).collect()
+        let errors = self.body["errors"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        errors
+            .iter()
+            .filter_map(|error| error["pointer"].as_str())
+            .collect()
     }
 }
 
@@ -60,7 +79,12 @@ impl Client {
             .timeout(std::time::Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { http, base: base.to_owned(), token: None, cookies: Mutex::default() }
+        Self {
+            http,
+            base: base.to_owned(),
+            token: None,
+            cookies: Mutex::default(),
+        }
     }
 
     pub(crate) fn sign_in_as(&mut self, token: &str) {
@@ -112,7 +136,12 @@ impl Client {
         }
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, text, body }
+        Answer {
+            status,
+            headers,
+            text,
+            body,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -124,7 +153,9 @@ impl Client {
     }
 
     pub(crate) async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Answer {
-        let request = self.request(Method::POST, path).header("idempotency-key", key);
+        let request = self
+            .request(Method::POST, path)
+            .header("idempotency-key", key);
         self.send(request.json(body)).await
     }
 
@@ -133,7 +164,8 @@ impl Client {
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.send(self.request(Method::PATCH, path).json(body)).await
+        self.send(self.request(Method::PATCH, path).json(body))
+            .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {

@@ -18,7 +18,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The replica set that `scripts/test` starts.
 pub(crate) fn mongodb_uri() -> String {
     std::env::var("BODEGA_TEST_MONGODB_URI").unwrap_or_else(|_| {
-        panic!("set BODEGA_TEST_MONGODB_URI to a replica set, or run scripts/test, which starts one")
+        panic!(
+            "set BODEGA_TEST_MONGODB_URI to a replica set, or run scripts/test, which starts one"
+        )
     })
 }
 
@@ -28,12 +30,19 @@ pub(crate) fn shared_dir() -> std::path::PathBuf {
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
         std::path::PathBuf::from,
     );
-    assert!(folder.is_dir(), "{} is absent: the tests over real catalogues need it", folder.display());
+    assert!(
+        folder.is_dir(),
+        "{} is absent: the tests over real catalogues need it",
+        folder.display()
+    );
     folder
 }
 
 /// Waits until `probe` has something, polling; fails the test when it takes too long.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = probe().await {
@@ -54,7 +63,8 @@ pub(crate) struct Setup {
 impl Setup {
     /// Sets a key of the shop's configuration.
     pub(crate) fn with(mut self, key: &str, value: impl ToString) -> Self {
-        self.environment.push((format!("BODEGA__{key}"), value.to_string()));
+        self.environment
+            .push((format!("BODEGA__{key}"), value.to_string()));
         self
     }
 
@@ -92,10 +102,24 @@ impl TestShop {
         let ipn = format!("http://127.0.0.1:{port}/api/payment/ipn");
         let certs = folder.join("certs");
         let mut flags: Vec<String> = [
-            "--bind", "127.0.0.1:0", "--client-id", "sim-client", "--client-secret", "sim-secret",
-            "--webhook-id", "WH-SIM-TEST", "--webhook-url", &hook, "--ipn-url", &ipn,
-            "--receiver-email", "merchant@example.com", "--retry-base-ms", "100",
-            "--certs-dir", certs.to_str().unwrap(),
+            "--bind",
+            "127.0.0.1:0",
+            "--client-id",
+            "sim-client",
+            "--client-secret",
+            "sim-secret",
+            "--webhook-id",
+            "WH-SIM-TEST",
+            "--webhook-url",
+            &hook,
+            "--ipn-url",
+            &ipn,
+            "--receiver-email",
+            "merchant@example.com",
+            "--retry-base-ms",
+            "100",
+            "--certs-dir",
+            certs.to_str().unwrap(),
         ]
         .map(str::to_owned)
         .to_vec();
@@ -105,30 +129,53 @@ impl TestShop {
             ("SERVER__BIND", format!("127.0.0.1:{port}")),
             ("MONGODB__URI", mongodb_uri()),
             ("MONGODB__DATABASE", database.clone()),
-            ("AUTH__JWT_SECRET", "a secret of the tests, longer than 32 bytes".into()),
+            (
+                "AUTH__JWT_SECRET",
+                "a secret of the tests, longer than 32 bytes".into(),
+            ),
             ("AUTH__BCRYPT_COST", "4".into()),
             ("PAYPAL__BASE_URL", simulator.url.clone()),
             ("PAYPAL__CLIENT_ID", "sim-client".into()),
             ("PAYPAL__CLIENT_SECRET", "sim-secret".into()),
             ("PAYPAL__WEBHOOK_ID", "WH-SIM-TEST".into()),
             ("PAYPAL__CERT_HOSTS", "127.0.0.1".into()),
-            ("PAYPAL__CERT_ROOTS_FILE", certs.join("ca-bundle.pem").display().to_string()),
-            ("PAYPAL__IPN_VERIFY_URL", format!("{}/cgi-bin/webscr", simulator.url)),
+            (
+                "PAYPAL__CERT_ROOTS_FILE",
+                certs.join("ca-bundle.pem").display().to_string(),
+            ),
+            (
+                "PAYPAL__IPN_VERIFY_URL",
+                format!("{}/cgi-bin/webscr", simulator.url),
+            ),
             ("PAYPAL__RECEIVER_EMAIL", "merchant@example.com".into()),
             ("PAYPAL__TIMEOUT_SECONDS", "5".into()),
             ("RATE_LIMIT__ENABLED", "false".into()),
             ("CHECKOUT__RECONCILE_SECONDS", "1".into()),
-            ("LOG__FILTER", std::env::var("BODEGA_TEST_LOG").unwrap_or_else(|_| "warn".into())),
+            (
+                "LOG__FILTER",
+                std::env::var("BODEGA_TEST_LOG").unwrap_or_else(|_| "warn".into()),
+            ),
         ]
         .map(|(key, value)| (format!("BODEGA__{key}"), value))
         .to_vec();
         environment.extend(setup.environment);
         let server = Self::serve(&environment).await;
-        Self { server, simulator, environment, database, folder }
+        Self {
+            server,
+            simulator,
+            environment,
+            database,
+            folder,
+        }
     }
 
     async fn serve(environment: &[(String, String)]) -> Running {
-        let server = Running::start(env!("CARGO_BIN_EXE_bodega"), &["serve".to_owned()], environment).await;
+        let server = Running::start(
+            env!("CARGO_BIN_EXE_bodega"),
+            &["serve".to_owned()],
+            environment,
+        )
+        .await;
         let ready = Client::new(&server.url);
         eventually("the shop to be ready", || async {
             (ready.get("/readyz").await.status == 200).then_some(())
@@ -152,13 +199,20 @@ impl TestShop {
 
     /// Runs another command of the binary against this shop's database.
     pub(crate) fn command(&self, arguments: &[&str], input: &str) -> (bool, String) {
-        run_to_end(env!("CARGO_BIN_EXE_bodega"), arguments, &self.environment, input)
+        run_to_end(
+            env!("CARGO_BIN_EXE_bodega"),
+            arguments,
+            &self.environment,
+            input,
+        )
     }
 
     /// Starts another command of the binary and does not wait for its end.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> std::process::Child {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bodega"));
-        command.args(arguments).envs(self.environment.iter().cloned());
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned());
         command.stdout(std::process::Stdio::null()).spawn().unwrap()
     }
 
@@ -191,7 +245,15 @@ impl TestShop {
     pub(crate) async fn admin(&self) -> Client {
         let email = format!("a{}@example.com", bson::oid::ObjectId::new());
         let password = "correct horse battery";
-        let create = ["user", "create", "--email", &email, "--role", "admin", "--password-stdin"];
+        let create = [
+            "user",
+            "create",
+            "--email",
+            &email,
+            "--role",
+            "admin",
+            "--password-stdin",
+        ];
         let (done, output) = self.command(&create, password);
         assert!(done, "{output}");
         let mut client = self.guest();
@@ -214,13 +276,20 @@ impl TestShop {
     pub(crate) async fn checkout(&self, buyer: &Client, product: &Value, quantity: u32) -> Value {
         let line = json!({ "productId": product["id"], "quantity": quantity });
         let cart = buyer.post("/api/cart", &line).await.expect(200).body;
-        buyer.post("/api/payment/checkout", &checkout_of(&cart)).await.expect(201).body
+        buyer
+            .post("/api/payment/checkout", &checkout_of(&cart))
+            .await
+            .expect(201)
+            .body
     }
 
     /// Approves a checkout's payment as its buyer would at PayPal.
     pub(crate) async fn approve(&self, checkout: &Value) {
         let id = checkout["providerOrderId"].as_str().unwrap();
-        let answer = self.paypal().post(&format!("/control/orders/{id}/approve"), &json!({})).await;
+        let answer = self
+            .paypal()
+            .post(&format!("/control/orders/{id}/approve"), &json!({}))
+            .await;
         assert!(answer.status < 300, "{answer:?}");
     }
 }
@@ -233,7 +302,10 @@ impl Drop for TestShop {
         let _left_behind = std::fs::remove_dir_all(&self.folder);
         let database = self.database.clone();
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let client = mongodb::Client::with_uri_str(mongodb_uri()).await.unwrap();
                 client.database(&database).drop().await.unwrap();

@@ -20,12 +20,20 @@ pub(crate) struct Running {
 
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 impl Running {
     /// Starts it and waits for its line "… listening on URL".
-    pub(crate) async fn start(program: &str, arguments: &[String], environment: &[(String, String)]) -> Self {
+    pub(crate) async fn start(
+        program: &str,
+        arguments: &[String],
+        environment: &[(String, String)],
+    ) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .envs(environment.iter().cloned())
@@ -43,7 +51,9 @@ impl Running {
                 }
             }
         });
-        let heard = tokio::task::spawn_blocking(move || heard.recv_timeout(START)).await.unwrap();
+        let heard = tokio::task::spawn_blocking(move || heard.recv_timeout(START))
+            .await
+            .unwrap();
         let Ok(url) = heard else {
             child.kill().unwrap();
             panic!("{program} does not listen: {:?}", child.wait());
@@ -64,7 +74,10 @@ impl Running {
 
     /// Asks it to end, and returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status()
+            .unwrap();
         assert!(asked.success());
         self.child.wait().unwrap().code()
     }
@@ -91,8 +104,16 @@ pub(crate) fn run_to_end(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }

@@ -17,7 +17,11 @@ pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>)
 impl Socket {
     /// Opens it with a fresh ticket; `query` begins with `&` where there is one.
     pub(crate) async fn open(client: &Client, query: &str) -> Self {
-        let ticket = client.post("/api/realtime/ticket", &Value::Null).await.expect(200).body;
+        let ticket = client
+            .post("/api/realtime/ticket", &Value::Null)
+            .await
+            .expect(200)
+            .body;
         let ticket = ticket["ticket"].as_str().unwrap();
         let base = client.base().replace("http", "ws");
         let url = format!("{base}/api/realtime/ws?ticket={ticket}{query}");
@@ -28,7 +32,9 @@ impl Socket {
     /// The next message as JSON; the close code as a number once it is closed.
     pub(crate) async fn next(&mut self) -> Value {
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a message in time");
+            let next = tokio::time::timeout(PATIENCE, self.0.next())
+                .await
+                .expect("a message in time");
             match next {
                 Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
                 Some(Ok(Message::Close(frame))) => {
@@ -42,7 +48,9 @@ impl Socket {
 
     /// Whether nothing comes for a while.
     pub(crate) async fn is_quiet(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(300), self.next()).await.is_err()
+        tokio::time::timeout(Duration::from_millis(300), self.next())
+            .await
+            .is_err()
     }
 
     pub(crate) async fn send(&mut self, message: Message) {
@@ -58,12 +66,21 @@ pub(crate) struct EventSource {
 
 impl EventSource {
     pub(crate) async fn open(client: &Client, query: &str) -> Self {
-        let request = client.request(reqwest::Method::GET, &format!("/api/realtime/events{query}"));
+        let request = client.request(
+            reqwest::Method::GET,
+            &format!("/api/realtime/events{query}"),
+        );
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        let bytes = response.bytes_stream().map(|chunk| chunk.unwrap_or_default().to_vec()).boxed();
-        Self { bytes, buffer: String::new() }
+        let bytes = response
+            .bytes_stream()
+            .map(|chunk| chunk.unwrap_or_default().to_vec())
+            .boxed();
+        Self {
+            bytes,
+            buffer: String::new(),
+        }
     }
 
     /// The next event: its id, and its data as JSON.
@@ -73,15 +90,21 @@ impl EventSource {
                 let event = event.to_owned();
                 self.buffer = rest.to_owned();
                 let field = |name: &str| {
-                    event.lines().find_map(|line| line.strip_prefix(name)).map(|v| v.trim().to_owned())
+                    event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .map(|v| v.trim().to_owned())
                 };
                 if let Some(data) = field("data:") {
                     return (field("id:"), serde_json::from_str(&data).unwrap());
                 }
                 continue;
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.bytes.next()).await.expect("an event in time");
-            self.buffer.push_str(&String::from_utf8_lossy(&chunk.expect("an open stream")));
+            let chunk = tokio::time::timeout(PATIENCE, self.bytes.next())
+                .await
+                .expect("an event in time");
+            self.buffer
+                .push_str(&String::from_utf8_lossy(&chunk.expect("an open stream")));
         }
     }
 }
