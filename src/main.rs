@@ -1,1 +1,39 @@
-fn main() {}
+//! Start-up only: the TLS provider, the runtime, the command.
+
+use std::process::ExitCode;
+
+use actix_web::rt::System;
+use bodega::cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprintln!("bodega: a TLS provider was installed twice");
+        return ExitCode::FAILURE;
+    }
+    // The driver's connections live on this runtime, not on one HTTP worker's.
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bodega: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match System::with_tokio_rt(|| runtime).block_on(cli::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bodega: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

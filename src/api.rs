@@ -1,0 +1,203 @@
+//! The one table of routes, the OpenAPI document made from it, health and readiness.
+
+use actix_web::{HttpRequest, HttpResponse, get, http::Method, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use utoipa::OpenApi;
+use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
+
+use crate::{
+    http::RequestId,
+    mongo::{Mongo, feed::Feed},
+    problem::{Code, Problem, ProblemBody},
+};
+
+/// What the document says besides its operations.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Bodega",
+        description = "A shop's back office and counter: catalogue, carts, checkout, orders, live order streams."
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Security, &Problems)
+)]
+struct Document;
+
+/// Bearer tokens.
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        if let Some(components) = document.components.as_mut() {
+            components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        }
+    }
+}
+
+/// Lists the stable codes in the description.
+struct Problems;
+
+impl utoipa::Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let rows = Code::ALL.iter().map(|code| {
+            format!(
+                "| `{}` | {} | {} |",
+                code.as_str(),
+                code.status().as_u16(),
+                code.title()
+            )
+        });
+        let table: Vec<String> = rows.collect();
+        let head = document.info.description.take().unwrap_or_default();
+        document.info.description = Some(format!(
+            "{head}\n\nErrors are `application/problem+json` (RFC 9457). Codes:\n\n| code | status | meaning |\n| --- | --- | --- |\n{}",
+            table.join("\n")
+        ));
+    }
+}
+
+/// The table: every room's routes.
+fn table(routes: &mut Table) {
+    routes.service(healthz).service(readyz).service(metrics);
+}
+
+/// The OpenAPI 3.1 document of the table.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let (_app, document) = actix_web::App::new()
+        .into_utoipa_app()
+        .openapi(Document::openapi())
+        .configure(table)
+        .split_for_parts();
+    document
+}
+
+/// Registers the table, the document, its reference pages and the answer to everything else.
+pub fn routes(app: &mut web::ServiceConfig) {
+    let document = openapi();
+    let mut registered = utoipa_actix_web::service_config::ServiceConfig::new(app);
+    table(&mut registered);
+    let methods = web::Data::new(Methods::of(&document));
+    let json = web::Bytes::from(document.to_json().unwrap_or_default());
+    app.app_data(methods)
+        .route(
+            "/api/openapi.json",
+            web::get().to(move || {
+                let json = json.clone();
+                async move {
+                    HttpResponse::Ok()
+                        .content_type("application/json")
+                        .body(json)
+                }
+            }),
+        )
+        .service(
+            utoipa_swagger_ui::SwaggerUi::new("/api/docs/{_:.*}")
+                .config(utoipa_swagger_ui::Config::from("/api/openapi.json")),
+        )
+        .default_service(web::to(elsewhere));
+}
+
+/// Which methods each path of the table takes, for 405 answers.
+struct Methods(Vec<(actix_web::dev::ResourceDef, Vec<Method>)>);
+
+impl Methods {
+    fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let rows = document.paths.paths.iter().map(|(path, item)| {
+            let offered = [
+                (item.get.is_some(), Method::GET),
+                (item.post.is_some(), Method::POST),
+                (item.put.is_some(), Method::PUT),
+                (item.patch.is_some(), Method::PATCH),
+                (item.delete.is_some(), Method::DELETE),
+            ];
+            let methods = offered
+                .into_iter()
+                .filter_map(|(there, method)| there.then_some(method));
+            (
+                actix_web::dev::ResourceDef::new(path.as_str()),
+                methods.collect(),
+            )
+        });
+        Self(rows.collect())
+    }
+
+    fn allowed(&self, path: &str) -> Option<String> {
+        let (_, methods) = self.0.iter().find(|(pattern, _)| pattern.is_match(path))?;
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        Some(names.join(", "))
+    }
+}
+
+/// 405 for a path of the table asked with another method, 404 for everything else.
+async fn elsewhere(
+    request: HttpRequest,
+    id: RequestId,
+    methods: web::Data<Methods>,
+) -> HttpResponse {
+    let id = id.as_str();
+    match methods.allowed(request.path()) {
+        Some(allowed) => {
+            let mut refused = Problem::new(Code::MethodNotAllowed).respond(id);
+            if let Ok(allowed) = allowed.parse() {
+                refused
+                    .headers_mut()
+                    .insert(actix_web::http::header::ALLOW, allowed);
+            }
+            refused
+        }
+        None => Problem::not_found().respond(id),
+    }
+}
+
+/// A probe's answer.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+/// Says that the process is alive.
+#[utoipa::path(tag = "platform", responses((status = OK, body = Health)))]
+#[get("/healthz")]
+async fn healthz() -> web::Json<Health> {
+    web::Json(Health { status: "ok" })
+}
+
+/// Says whether the shop can serve: database reachable, primary known, feeds running.
+#[utoipa::path(tag = "platform", responses(
+    (status = OK, body = Health),
+    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+))]
+#[get("/readyz")]
+async fn readyz(
+    mongo: web::Data<Mongo>,
+    feed: web::Data<Feed>,
+) -> Result<web::Json<Health>, Problem> {
+    mongo.ping().await?;
+    if feed.is_running() {
+        Ok(web::Json(Health { status: "ok" }))
+    } else {
+        Err(Problem::new(Code::Unavailable).detail("the change feed is being opened again"))
+    }
+}
+
+/// Shows the measures in Prometheus' text format.
+#[utoipa::path(tag = "platform", responses((status = OK, body = String, content_type = "text/plain")))]
+#[get("/metrics")]
+async fn metrics(handle: web::Data<Option<PrometheusHandle>>) -> HttpResponse {
+    let text = handle
+        .as_ref()
+        .as_ref()
+        .map(PrometheusHandle::render)
+        .unwrap_or_default();
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4")
+        .body(text)
+}

@@ -1,0 +1,1 @@
+//! Carts: one actor per active cart session.

@@ -1,0 +1,1 @@
+//! Checkouts: one attempt to buy a cart, from the frozen snapshot to the order.

@@ -1,0 +1,190 @@
+//! Rules across keys: what no single type can refuse.
+
+use secrecy::ExposeSecret;
+
+use super::{Config, ConfigError};
+
+/// PayPal's live API host.
+const PAYPAL_LIVE: &str = "api-m.paypal.com";
+/// The id under which PayPal's public webhook simulator signs, with the live key: whoever trusts it
+/// trusts everyone (`docs/decisions/0001-webhook-id.md`).
+const PUBLIC_WEBHOOK_ID: &str = "WEBHOOK_ID";
+/// PayPal takes two decimals at most.
+const PAYPAL_DECIMALS: u32 = 2;
+
+type Checked = Result<(), ConfigError>;
+
+fn rule(holds: bool, key: &'static str, reason: &str) -> Checked {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError::Invalid {
+            key,
+            reason: reason.to_owned(),
+        })
+    }
+}
+
+/// Checks the whole configuration.
+pub(super) fn check(config: &Config) -> Checked {
+    server(config)?;
+    auth(config)?;
+    paypal(config)?;
+    rule(
+        config.mongodb.pool_size >= 2,
+        "mongodb.pool_size",
+        "at least 2",
+    )?;
+    rule(
+        !config.mongodb.database.is_empty(),
+        "mongodb.database",
+        "must not be empty",
+    )?;
+    rule(
+        config.mongodb.is_embedded() || config.mongodb.uri.starts_with("mongodb"),
+        "mongodb.uri",
+        "expected \"embedded\" or a URI that begins with mongodb:// or mongodb+srv://",
+    )?;
+    limits(config)?;
+    store(config)
+}
+
+fn server(config: &Config) -> Checked {
+    let url = &config.server.public_url;
+    let http = url.starts_with("http://") || url.starts_with("https://");
+    rule(
+        url.is_empty() || (http && !url.ends_with('/')),
+        "server.public_url",
+        "expected an http(s) URL without a trailing slash",
+    )?;
+    let bind = &config.server.metrics_bind;
+    rule(
+        bind.is_empty() || bind.parse::<std::net::SocketAddr>().is_ok(),
+        "server.metrics_bind",
+        "expected address:port",
+    )
+}
+
+fn auth(config: &Config) -> Checked {
+    rule(
+        config.auth.jwt_secret.expose_secret().len() >= 32,
+        "auth.jwt_secret",
+        "at least 32 bytes",
+    )?;
+    rule(
+        config.auth.access_seconds >= 1,
+        "auth.access_seconds",
+        "at least 1",
+    )?;
+    rule(
+        config.auth.refresh_seconds >= 60,
+        "auth.refresh_seconds",
+        "at least 60",
+    )?;
+    rule(
+        (4..=31).contains(&config.auth.bcrypt_cost),
+        "auth.bcrypt_cost",
+        "from 4 to 31",
+    )
+}
+
+fn paypal(config: &Config) -> Checked {
+    let paypal = &config.paypal;
+    let base = url::Url::parse(&paypal.base_url);
+    rule(
+        base.is_ok() && !paypal.base_url.ends_with('/'),
+        "paypal.base_url",
+        "expected a URL without a trailing slash",
+    )?;
+    rule(!paypal.client_id.is_empty(), "paypal.client_id", "missing")?;
+    rule(
+        !paypal.client_secret.expose_secret().is_empty(),
+        "paypal.client_secret",
+        "missing",
+    )?;
+    rule(
+        !paypal.webhook_id.is_empty(),
+        "paypal.webhook_id",
+        "missing",
+    )?;
+    let live = base.is_ok_and(|url| url.host_str() == Some(PAYPAL_LIVE));
+    rule(
+        !(live && paypal.webhook_id == PUBLIC_WEBHOOK_ID),
+        "paypal.webhook_id",
+        "WEBHOOK_ID is the id of PayPal's public webhook simulator: anyone could send signed events",
+    )?;
+    rule(
+        paypal.timeout_seconds >= 1,
+        "paypal.timeout_seconds",
+        "at least 1",
+    )
+}
+
+fn limits(config: &Config) -> Checked {
+    let limit = &config.rate_limit;
+    let all = [
+        limit.general_per_minute,
+        limit.general_burst,
+        limit.credentials_per_minute,
+        limit.credentials_burst,
+        limit.account_per_minute,
+        limit.account_burst,
+    ];
+    rule(
+        !limit.enabled || all.iter().all(|n| *n > 0),
+        "rate_limit",
+        "every limit must be at least 1",
+    )?;
+    rule(
+        config.cart.max_sessions > 0,
+        "cart.max_sessions",
+        "at least 1",
+    )?;
+    rule(
+        config.cart.max_waiting > 0,
+        "cart.max_waiting",
+        "at least 1",
+    )?;
+    rule(
+        config.checkout.reservation_seconds > 0,
+        "checkout.reservation_seconds",
+        "at least 1",
+    )?;
+    rule(
+        config.checkout.reconcile_seconds > 0,
+        "checkout.reconcile_seconds",
+        "at least 1",
+    )?;
+    rule(
+        config.realtime.heartbeat_seconds > 0,
+        "realtime.heartbeat_seconds",
+        "at least 1",
+    )
+}
+
+fn store(config: &Config) -> Checked {
+    let store = &config.store;
+    rule(
+        store.currency.exponent() <= PAYPAL_DECIMALS,
+        "store.currency",
+        "PayPal takes no currency of three decimals",
+    )?;
+    rule(
+        !store.shipping.is_empty(),
+        "store.shipping",
+        "at least one method",
+    )?;
+    rule(
+        store
+            .shipping
+            .iter()
+            .all(|m| m.price >= 0 && m.free_from >= 0),
+        "store.shipping",
+        "prices must not be negative",
+    )?;
+    rule(
+        store.tax.iter().all(|tax| tax.basis_points <= 10_000),
+        "store.tax",
+        "at most 10000 basis points",
+    )
+}

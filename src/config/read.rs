@@ -1,0 +1,224 @@
+//! Reading the layers: files, environment, secrets from files.
+
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use config::{Environment, File, FileFormat};
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Config, check};
+
+/// The defaults travel in the binary, so that it starts from any folder.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+/// Keys that may also be given as `…_FILE`: the path of a file that holds the value.
+const SECRETS: [&str; 4] = [
+    "BODEGA__AUTH__JWT_SECRET",
+    "BODEGA__PAYPAL__CLIENT_SECRET",
+    "BODEGA__PAYPAL__CLIENT_ID",
+    "BODEGA__MONGODB__URI",
+];
+
+/// The configuration cannot be used; one line that names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A layer cannot be read, or has an unknown key or a value of another type.
+    #[error("configuration: {0}")]
+    Unreadable(String),
+    /// A value contradicts a rule.
+    #[error("configuration: {key}: {reason}")]
+    Invalid {
+        /// `section.key`.
+        key: &'static str,
+        /// The rule.
+        reason: String,
+    },
+}
+
+/// Reads the configuration from the working folder's `config` and this process's environment.
+///
+/// # Errors
+/// On the first fault.
+pub fn load() -> Result<Config, ConfigError> {
+    let folder =
+        std::env::var_os("BODEGA_CONFIG_DIR").map_or_else(|| "config".into(), PathBuf::from);
+    load_from(
+        &folder,
+        std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))),
+    )
+}
+
+/// Reads the configuration from `folder` and the environment given.
+///
+/// # Errors
+/// On the first fault.
+pub fn load_from(
+    folder: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut environment: HashMap<String, String> = environment
+        .into_iter()
+        .filter(|(key, _)| key.starts_with("BODEGA_"))
+        .collect();
+    read_secret_files(&mut environment)?;
+    let stage = environment.get("BODEGA_ENV").cloned();
+    environment.retain(|key, _| key.starts_with("BODEGA__"));
+    let mut layers = config::Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(
+            File::from(folder.join("default.toml"))
+                .format(FileFormat::Toml)
+                .required(false),
+        );
+    if let Some(stage) = stage {
+        let file = folder.join(format!("{stage}.toml"));
+        layers = layers.add_source(File::from(file).format(FileFormat::Toml).required(true));
+    }
+    let environment = Environment::with_prefix("BODEGA")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(environment));
+    let config: Config = layers
+        .add_source(environment)
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| ConfigError::Unreadable(error.to_string().replace('\n', " ")))?;
+    check::check(&config)?;
+    Ok(config)
+}
+
+fn read_secret_files(environment: &mut HashMap<String, String>) -> Result<(), ConfigError> {
+    for key in SECRETS {
+        let file_key = format!("{key}_FILE");
+        let Some(path) = environment.remove(&file_key) else {
+            continue;
+        };
+        if environment.contains_key(key) {
+            return Err(ConfigError::Unreadable(format!(
+                "{key} and {file_key} are both set"
+            )));
+        }
+        let secret = std::fs::read_to_string(&path)
+            .map_err(|error| ConfigError::Unreadable(format!("{file_key}: {path}: {error}")))?;
+        environment.insert(key.to_owned(), secret.trim_end().to_owned());
+    }
+    Ok(())
+}
+
+/// A list, in a file as an array, in the environment as text with commas.
+pub(super) fn list<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        List(Vec<String>),
+    }
+    let texts = match Either::deserialize(deserializer)? {
+        Either::Text(text) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+        Either::List(list) => list,
+    };
+    let named = texts.iter().filter(|item| !item.is_empty());
+    named
+        .map(|item| item.parse().map_err(de::Error::custom))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    const SECRET: &str = "0123456789012345678901234567890123456789";
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let needed = [
+            ("BODEGA__AUTH__JWT_SECRET", SECRET),
+            ("BODEGA__PAYPAL__CLIENT_ID", "id"),
+            ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
+            ("BODEGA__PAYPAL__WEBHOOK_ID", "WH-1"),
+        ];
+        let all = needed
+            .iter()
+            .chain(pairs)
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        load_from(Path::new("no-such-folder"), all)
+    }
+
+    fn refusal(pairs: &[(&str, &str)]) -> String {
+        let line = with(pairs).unwrap_err().to_string();
+        assert!(!line.contains('\n'), "{line}");
+        line
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_defaults() {
+        let config = with(&[
+            ("BODEGA__SERVER__BIND", "127.0.0.1:0"),
+            ("BODEGA__RATE_LIMIT__ENABLED", "false"),
+            ("BODEGA__CHECKOUT__RESERVATION_SECONDS", "5"),
+            ("BODEGA__PAYPAL__CERT_HOSTS", "127.0.0.1, localhost"),
+            (
+                "BODEGA__MONGODB__URI",
+                "mongodb://127.0.0.1:1/?replicaSet=rs0",
+            ),
+        ])
+        .unwrap();
+        assert_eq!(config.server.bind.port(), 0);
+        assert!(!config.rate_limit.enabled && !config.mongodb.is_embedded());
+        assert_eq!(config.checkout.reservation_seconds, 5);
+        assert_eq!(config.paypal.cert_hosts, ["127.0.0.1", "localhost"]);
+        assert_eq!(
+            config.auth.jwt_secret.expose_secret(),
+            SECRET,
+            "digits stay text"
+        );
+    }
+
+    #[test]
+    fn each_fault_is_one_line_that_names_the_key() {
+        assert!(refusal(&[("BODEGA__SERVER__BINDD", "x")]).contains("bindd"));
+        assert!(refusal(&[("BODEGA__SHOP__X", "x")]).contains("shop"));
+        assert!(refusal(&[("BODEGA__MONGODB__POOL_SIZE", "many")]).contains("mongodb.pool_size"));
+        assert!(refusal(&[("BODEGA__MONGODB__POOL_SIZE", "no")]).contains("mongodb.pool_size"));
+        assert!(refusal(&[("BODEGA__AUTH__JWT_SECRET", "short")]).contains("auth.jwt_secret"));
+        assert!(refusal(&[("BODEGA__AUTH__JWT_SECRET", "")]).contains("auth.jwt_secret"));
+        assert!(refusal(&[("BODEGA__STORE__CURRENCY", "XXZ")]).contains("store.currency"));
+        assert!(refusal(&[("BODEGA__STORE__CURRENCY", "KWD")]).contains("store.currency"));
+        assert!(refusal(&[("BODEGA__SERVER__BIND", "nowhere")]).contains("server.bind"));
+        assert!(refusal(&[("BODEGA_ENV", "nosuch")]).contains("nosuch"));
+        assert!(
+            refusal(&[("BODEGA__PAYPAL__WEBHOOK_VERIFICATION", "none")])
+                .contains("webhook_verification")
+        );
+        let live = [
+            ("BODEGA__PAYPAL__BASE_URL", "https://api-m.paypal.com"),
+            ("BODEGA__PAYPAL__WEBHOOK_ID", "WEBHOOK_ID"),
+        ];
+        assert!(refusal(&live).contains("paypal.webhook_id"));
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_but_not_twice() {
+        let file = std::env::temp_dir().join(format!("bodega-secret-{}", std::process::id()));
+        std::fs::write(&file, "mongodb://from-a-file\n").unwrap();
+        let path = file.to_str().unwrap();
+        let twice = refusal(&[("BODEGA__PAYPAL__CLIENT_SECRET_FILE", path)]);
+        assert!(twice.contains("CLIENT_SECRET_FILE"));
+        let mongo = with(&[("BODEGA__MONGODB__URI_FILE", path)]).unwrap();
+        assert_eq!(mongo.mongodb.uri, "mongodb://from-a-file");
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn settings_print_no_secret() {
+        let shown = format!("{:?}", with(&[]).unwrap());
+        assert!(!shown.contains(SECRET));
+    }
+}

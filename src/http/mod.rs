@@ -1,0 +1,17 @@
+//! The words of HTTP that every room shares: reading requests strictly, entity tags, request ids,
+//! client addresses and rate limits.
+
+mod body;
+mod client;
+mod etag;
+mod limits;
+mod pointer;
+mod query;
+mod request;
+
+pub use body::{Body, MAX_BODY_BYTES, checked, parse_json};
+pub use client::{ClientAddress, TrustedProxies};
+pub use etag::{IfMatch, etag, not_modified};
+pub use limits::{RateClass, RateLimits};
+pub use query::{Params, invalid_parameter};
+pub use request::{RequestId, guard_request};

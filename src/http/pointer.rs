@@ -1,0 +1,139 @@
+//! From a decoder's complaint to the faulty place: JSON pointers and codes.
+
+use serde_path_to_error::{Path, Segment};
+use validator::{ValidationErrors, ValidationErrorsKind};
+
+use crate::problem::FieldError;
+
+/// Makes the RFC 6901 pointer of a path.
+fn pointer_of(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => push(&mut pointer, &index.to_string()),
+            Segment::Map { key } => push(&mut pointer, key),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+fn push(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+}
+
+/// The field's name as quoted in serde's message: "unknown field `x`, …".
+fn quoted<'m>(message: &'m str, prefix: &str) -> Option<&'m str> {
+    message
+        .strip_prefix(prefix)?
+        .split_once('`')
+        .map(|(name, _)| name)
+}
+
+/// Turns serde's complaint at `path` into the faulty place.
+///
+/// The message never repeats the value: it may be a secret.
+pub(super) fn decode_error(path: &Path, message: &str) -> FieldError {
+    let mut pointer = pointer_of(path);
+    if let Some(name) = quoted(message, "unknown field `") {
+        // serde_path_to_error already ends in the unknown field's name when it was a map key.
+        if !pointer.ends_with(&format!("/{name}")) {
+            push(&mut pointer, name);
+        }
+        return FieldError::new(pointer, "unknown_field", "this field is not known");
+    }
+    if let Some(name) = quoted(message, "missing field `") {
+        push(&mut pointer, name);
+        return FieldError::new(pointer, "required", "this field is required");
+    }
+    if let Some(name) = quoted(message, "duplicate field `") {
+        if !pointer.ends_with(&format!("/{name}")) {
+            push(&mut pointer, name);
+        }
+        return FieldError::new(pointer, "duplicate_field", "this field stands twice");
+    }
+    let expected = message
+        .split_once("expected ")
+        .map(|(_, rest)| strip_position(rest));
+    if message.starts_with("invalid type") {
+        let wanted = expected.unwrap_or("another type");
+        return FieldError::new(pointer, "invalid_type", format!("expected {wanted}"));
+    }
+    if message.starts_with("unknown variant") {
+        let wanted = expected.unwrap_or("another value");
+        return FieldError::new(pointer, "unknown_value", format!("expected {wanted}"));
+    }
+    if message.starts_with("invalid value") || message.starts_with("number out of range") {
+        let wanted = expected.unwrap_or("a number within range");
+        return FieldError::new(pointer, "range", format!("expected {wanted}"));
+    }
+    FieldError::new(pointer, "invalid", strip_position(message))
+}
+
+/// Cuts `serde_json`'s " at line 1 column 5".
+fn strip_position(message: &str) -> &str {
+    message
+        .split_once(" at line ")
+        .map_or(message, |(head, _)| head)
+}
+
+/// Turns validator's findings into faulty places, without the rejected values.
+pub(super) fn validation_errors(findings: &ValidationErrors) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    collect("", findings, &mut errors);
+    errors.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+    errors
+}
+
+fn collect(prefix: &str, findings: &ValidationErrors, errors: &mut Vec<FieldError>) {
+    for (field, kind) in findings.errors() {
+        // `__all__` is validator's name for a rule over the whole struct.
+        let pointer = if field == "__all__" {
+            prefix.to_owned()
+        } else {
+            format!("{prefix}/{}", camel(field))
+        };
+        match kind {
+            ValidationErrorsKind::Struct(inner) => collect(&pointer, inner, errors),
+            ValidationErrorsKind::List(items) => {
+                for (index, inner) in items {
+                    collect(&format!("{pointer}/{index}"), inner, errors);
+                }
+            }
+            ValidationErrorsKind::Field(found) => {
+                for error in found {
+                    let message = error
+                        .message
+                        .as_deref()
+                        .map_or_else(|| words(error), str::to_owned);
+                    errors.push(FieldError::new(&pointer, error.code.as_ref(), message));
+                }
+            }
+        }
+    }
+}
+
+/// A sentence from the rule's own bounds; the rejected value is left out on purpose.
+fn words(error: &validator::ValidationError) -> String {
+    let bound = |name: &str| error.params.get(name).map(ToString::to_string);
+    match (bound("min"), bound("max"), bound("equal")) {
+        (_, _, Some(equal)) => format!("must be exactly {equal}"),
+        (Some(min), Some(max), None) => format!("must be from {min} to {max}"),
+        (Some(min), None, None) => format!("must be at least {min}"),
+        (None, Some(max), None) => format!("must be at most {max}"),
+        (None, None, None) => format!("breaks the rule '{}'", error.code),
+    }
+}
+
+/// `postal_code` as clients write it: `postalCode`.
+fn camel(field: &str) -> String {
+    let mut words = field.split('_');
+    let mut name = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}

@@ -1,0 +1,228 @@
+//! What happens around every request: its id, its log line, its measure, security headers, rate
+//! limits, and a problem answer where a handler failed or panicked.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    body::{BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    web,
+};
+use futures_util::FutureExt;
+use rand::Rng;
+
+use super::{
+    client::TrustedProxies,
+    limits::{RateClass, RateLimits},
+};
+use crate::problem::{Code, Problem};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A foreign request id is taken over up to this length.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id of a request: the client's where well formed, else made here.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    fn of(headers: &HeaderMap) -> Self {
+        let taken_over = headers.get(&REQUEST_ID).filter(|value| {
+            let bytes = value.as_bytes();
+            (1..=MAX_REQUEST_ID).contains(&bytes.len())
+                && bytes
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        });
+        Self(taken_over.cloned().unwrap_or_else(|| {
+            let made = format!("{:032x}", rand::rng().random::<u128>());
+            HeaderValue::try_from(made).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        }))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl FromRequest for RequestId {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let id = request.extensions().get::<Self>().cloned();
+        std::future::ready(Ok(id.unwrap_or_else(|| Self::of(request.headers()))))
+    }
+}
+
+/// Credential endpoints count against the stricter limit.
+fn class_of(path: &str) -> RateClass {
+    match path {
+        "/api/auth/register"
+        | "/api/auth/login"
+        | "/api/auth/refresh"
+        | "/api/auth/password"
+        | "/api/auth/password/forgot"
+        | "/api/auth/password/reset"
+        | "/api/auth/verify" => RateClass::Credentials,
+        _ => RateClass::General,
+    }
+}
+
+/// Callbacks and probes are never refused for their number: PayPal would have to send them again.
+fn unlimited(path: &str) -> bool {
+    matches!(
+        path,
+        "/healthz" | "/readyz" | "/metrics" | "/api/payment/webhook" | "/api/payment/ipn"
+    )
+}
+
+/// Wraps every request; the outermost middleware.
+///
+/// # Errors
+/// Only for a handler that panicked; every other failure is an answer already.
+pub async fn guard_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let class = class_of(request.path());
+    let limits = request.app_data::<web::Data<RateLimits>>().cloned();
+    let mut response = match admitted(&request, class, limits.as_ref().map(web::Data::get_ref)) {
+        Err(refused) => request.into_response(refused.respond(id.as_str())),
+        Ok(()) => match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+            Ok(Ok(response)) => answered(response, &id),
+            Ok(Err(error)) => return Err(failed(&error, &id).into()),
+            Err(_panic) => {
+                metrics::counter!("bodega_panics_total").increment(1);
+                tracing::error!(request.id = id.as_str(), "a handler panicked");
+                return Err(Problem::new(Code::Internal).for_request(id.as_str()).into());
+            }
+        },
+    };
+    let policy = limits.and_then(|limits| limits.policy(class));
+    set_headers(response.headers_mut(), &id, policy);
+    record(&response, &id, began);
+    Ok(response)
+}
+
+fn admitted(
+    request: &ServiceRequest,
+    class: RateClass,
+    limits: Option<&RateLimits>,
+) -> Result<(), Problem> {
+    let Some(limits) = limits.filter(|_| !unlimited(request.path())) else {
+        return Ok(());
+    };
+    let proxies = request
+        .app_data::<web::Data<TrustedProxies>>()
+        .map(|data| data.get_ref().clone());
+    limits.admit(
+        class,
+        proxies.unwrap_or_default().client_of(request.request()),
+    )
+}
+
+/// Gives a failed answer its request id and logs the cause of a 5xx, once.
+fn answered(
+    response: ServiceResponse<impl MessageBody + 'static>,
+    id: &RequestId,
+) -> ServiceResponse<BoxBody> {
+    let Some(error) = response.response().error() else {
+        return response.map_into_boxed_body();
+    };
+    let rendered = problem_of(error, id);
+    response.into_response(rendered)
+}
+
+fn problem_of(error: &Error, id: &RequestId) -> actix_web::HttpResponse {
+    if let Some(problem) = error.as_error::<Problem>() {
+        if problem.code().status().is_server_error() && problem.code() != Code::Busy {
+            let cause = problem.cause().map(ToString::to_string);
+            tracing::error!(request.id = id.as_str(), %problem, cause, "request failed");
+        }
+        return problem.respond(id.as_str());
+    }
+    let status = error.as_response_error().status_code();
+    let code = Code::ALL
+        .iter()
+        .copied()
+        .find(|code| code.status() == status);
+    let code = code.unwrap_or(if status.is_client_error() {
+        Code::MalformedRequest
+    } else {
+        Code::Internal
+    });
+    Problem::new(code).respond(id.as_str())
+}
+
+fn failed(error: &Error, id: &RequestId) -> Problem {
+    tracing::error!(request.id = id.as_str(), %error, "request failed outside its handler");
+    Problem::new(Code::Internal).for_request(id.as_str())
+}
+
+/// No script, frame or plug-in but our own; nothing guessed, nothing leaked to other sites.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; \
+     style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; \
+     frame-ancestors 'none'; form-action 'self'";
+
+fn set_headers(headers: &mut HeaderMap, id: &RequestId, policy: Option<HeaderValue>) {
+    headers.insert(REQUEST_ID, id.0.clone());
+    headers.insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        HeaderName::from_static("referrer-policy"),
+        HeaderValue::from_static("strict-origin-when-cross-origin"),
+    );
+    let csp = HeaderName::from_static("content-security-policy");
+    if !headers.contains_key(&csp) {
+        headers.insert(csp, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    }
+    if let Some(policy) = policy {
+        headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+    }
+}
+
+fn record(response: &ServiceResponse, id: &RequestId, began: Instant) {
+    let status = response.status();
+    let elapsed = began.elapsed();
+    let request = response.request();
+    // By pattern, never by path: a path may hold an id, and labels must stay few.
+    let route = request
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
+    let method = request.method().as_str();
+    metrics::histogram!("bodega_http_request_seconds",
+        "method" => request.method().to_string(), "route" => route.clone(),
+        "status" => status.as_u16().to_string())
+    .record(elapsed);
+    let duration_ms = elapsed.as_millis();
+    if request.method().is_safe() && !status.is_server_error() {
+        tracing::debug!(
+            request.id = id.as_str(),
+            method,
+            route,
+            status = status.as_u16(),
+            duration_ms,
+            "answered"
+        );
+    } else {
+        tracing::info!(
+            request.id = id.as_str(),
+            method,
+            route,
+            status = status.as_u16(),
+            duration_ms,
+            "answered"
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! MongoDB: the connection, transactions, the declared schema, the change feed and the embedded server.
+//!
+//! Only a room's `store` opens its collection. Writes are `w: majority, j: true`; reads that decide
+//! about money or stock go to the primary.
+
+pub mod embedded;
+mod error;
+pub mod feed;
+pub mod schema;
+
+use std::time::Duration;
+
+use mongodb::{
+    Client, ClientSession, Database,
+    options::{Acknowledgment, ClientOptions, ReadConcern, TransactionOptions, WriteConcern},
+};
+
+pub use error::{StoreError, is_duplicate_key};
+
+use crate::config::MongoConfig;
+
+/// How long an operation waits for a member that can take it.
+const SERVER_SELECTION: Duration = Duration::from_secs(5);
+
+/// The shop's database, shared by all workers.
+#[derive(Debug, Clone)]
+pub struct Mongo {
+    client: Client,
+    database: Database,
+}
+
+/// Majority and journal: an acknowledged write survives the loss of any one member.
+fn durable() -> WriteConcern {
+    WriteConcern::builder()
+        .w(Acknowledgment::Majority)
+        .journal(true)
+        .build()
+}
+
+async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
+    let mut options = ClientOptions::parse(uri).await?;
+    options.app_name = Some(name.to_owned());
+    options.write_concern = Some(durable());
+    options.retry_writes = Some(true);
+    options.retry_reads = Some(true);
+    options
+        .server_selection_timeout
+        .get_or_insert(SERVER_SELECTION);
+    options.connect_timeout.get_or_insert(SERVER_SELECTION);
+    Ok(options)
+}
+
+/// Encodes a value as the driver would store it.
+///
+/// `bson::serialize_to_document` calls itself human-readable, so that ids and times would become text
+/// in it: it is not used (clippy.toml).
+///
+/// # Errors
+/// When the value cannot be stored.
+pub fn to_document(value: &impl serde::Serialize) -> Result<bson::Document, StoreError> {
+    let encoded = bson::serialize_to_vec(value).map_err(mongodb::error::Error::from)?;
+    Ok(bson::deserialize_from_slice(&encoded).map_err(mongodb::error::Error::from)?)
+}
+
+/// Encodes a list as the driver would store it.
+///
+/// # Errors
+/// When a value cannot be stored.
+pub fn to_array<T: serde::Serialize>(values: &[T]) -> Result<bson::Array, StoreError> {
+    values
+        .iter()
+        .map(|value| to_document(value).map(bson::Bson::Document))
+        .collect()
+}
+
+impl Mongo {
+    /// Connects to the replica set at `uri`; lazily, so an absent server shows at first use.
+    ///
+    /// # Errors
+    /// When the URI cannot be parsed.
+    pub async fn connect(uri: &str, config: &MongoConfig) -> Result<Self, StoreError> {
+        let mut options = options(uri, "bodega").await?;
+        options.max_pool_size.get_or_insert(config.pool_size);
+        options.min_pool_size.get_or_insert(4.min(config.pool_size));
+        options.max_connecting.get_or_insert(8);
+        let client = Client::with_options(options)?;
+        let database = client.database(&config.database);
+        Ok(Self { client, database })
+    }
+
+    /// The database; for stores.
+    #[must_use]
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Whether a primary answers.
+    ///
+    /// # Errors
+    /// When none does within the selection time.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.client
+            .database("admin")
+            .run_command(bson::doc! { "ping": 1 })
+            .await?;
+        Ok(())
+    }
+
+    /// Runs `work` in a transaction: snapshot read, majority write, retried by the driver on its two
+    /// labels. `work` may run several times; it must return every driver error as it is, and raises its
+    /// own with [`StoreError::abort`].
+    ///
+    /// # Errors
+    /// The error that `work` raised, or the driver's.
+    pub async fn transaction<R>(
+        &self,
+        work: impl AsyncFnMut(&mut ClientSession) -> mongodb::error::Result<R>,
+    ) -> Result<R, StoreError> {
+        let mut session = self.client.start_session().await?;
+        let options = TransactionOptions::builder()
+            .read_concern(ReadConcern::snapshot())
+            .write_concern(durable())
+            .max_commit_time(Duration::from_secs(5))
+            .build();
+        let done = session
+            .start_transaction()
+            .with_options(options)
+            .and_run2(work)
+            .await;
+        Ok(done?)
+    }
+}

@@ -1,0 +1,1 @@
+//! Orders: states, history, events.

@@ -1,0 +1,1 @@
+//! Real time: every order change reaches its buyer live.
