@@ -19,6 +19,8 @@ use crate::{
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// How often lapsed orders are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
+/// How long an idle connection stays; clients that pool should close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Waiting connections; thousands may come at one moment.
 const BACKLOG: u32 = 4_096;
 
@@ -59,6 +61,9 @@ pub(crate) fn start(flags: Flags) -> io::Result<Running> {
     .on_connect(faults::socket::keep)
     .disable_signals()
     .shutdown_timeout(0)
+    .keep_alive(KEEP_ALIVE)
+    // Clients open connections ahead of need; one that says nothing yet is no fault.
+    .client_request_timeout(Duration::ZERO)
     .listen(listener)?
     .run();
     Ok(Running {

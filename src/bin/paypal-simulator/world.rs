@@ -45,6 +45,8 @@ pub(crate) enum Outgoing {
 pub(crate) struct World {
     /// Base of every URL it hands out, without a slash at the end.
     pub(crate) base: String,
+    /// Base of the approval page's URL.
+    pub(crate) page: String,
     /// The merchant's account id.
     pub(crate) merchant_id: String,
     /// What it was started with.
@@ -86,7 +88,12 @@ impl World {
             .map_err(io::Error::other)?;
         let journal = Journal::open(flags.journal.as_deref())?;
         let (outbox, work) = mpsc::unbounded_channel();
+        let page = flags
+            .approval_url
+            .as_deref()
+            .map_or(base.as_str(), |url| url.trim_end_matches('/'));
         let mut world = Self {
+            page: page.to_owned(),
             base,
             merchant_id: ids::account(),
             flags,
@@ -160,7 +167,7 @@ impl World {
     }
 
     /// Makes an event from the present state, records it and sends it to every hook.
-    pub(crate) fn emit(&mut self, event: Event) {
+    pub(crate) fn emit(&mut self, event: &Event) {
         let now = self.now();
         let Some((id, body)) = event.build(self, now) else {
             return;
