@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     config::{Flags, Settings},
     events::{Events, Hook, Job, Stored, shape::Event},
-    faults::Faults,
+    faults::{Faults, socket::Gate},
     idempotency::Keys,
     ids,
     ipn::{self, Ipn},
@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) signing: Signing,
     /// Faults that wait for their call.
     pub(crate) faults: Faults,
+    /// Whether it pretends not to be there.
+    pub(crate) down: bool,
     /// What happened.
     pub(crate) journal: Journal,
     outbox: mpsc::UnboundedSender<Outgoing>,
@@ -107,6 +109,7 @@ impl World {
             ipn: Ipn::default(),
             signing,
             faults: Faults::default(),
+            down: false,
             journal,
             outbox,
         };
@@ -219,11 +222,13 @@ pub(crate) struct Simulator {
     pub(crate) http: reqwest::Client,
     /// Bounds deliveries on the wire.
     pub(crate) slots: Semaphore,
+    /// Lets connections in, or not.
+    pub(crate) gate: Gate,
 }
 
 impl Simulator {
     /// Puts the world behind its lock.
-    pub(crate) fn new(world: World) -> io::Result<Self> {
+    pub(crate) fn new(world: World, gate: Gate) -> io::Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -234,6 +239,7 @@ impl Simulator {
             world: Mutex::new(world),
             http,
             slots: Semaphore::new(DELIVERIES),
+            gate,
         })
     }
 

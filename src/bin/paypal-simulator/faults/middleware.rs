@@ -31,6 +31,12 @@ pub(crate) async fn disturb<B>(
 where
     B: MessageBody + 'static,
 {
+    if down(&request) {
+        socket::arm(request.request());
+        return Ok(request
+            .into_response(socket::nothing())
+            .map_into_boxed_body());
+    }
     let mut answered = match take(&request) {
         None => next.call(request).await?.map_into_boxed_body(),
         Some(fault) => apply(&fault, request, next).await?,
@@ -45,6 +51,13 @@ where
         headers.insert(name, value);
     }
     Ok(answered)
+}
+
+/// Connections from before an outage get nothing either.
+fn down(request: &ServiceRequest) -> bool {
+    request
+        .app_data::<web::Data<Simulator>>()
+        .is_some_and(|sim| sim.lock().down)
 }
 
 fn take(request: &ServiceRequest) -> Option<Fault> {

@@ -254,3 +254,25 @@ async fn certificates_and_webscr_can_go_wrong_too() {
         .unwrap();
     assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\r\n"));
 }
+
+#[actix_web::test]
+async fn in_an_outage_connections_are_refused_and_old_ones_cut() {
+    let sim = Sim::start(&[]).await;
+    let order = sim.approved("outage", "complete").await;
+    sim.control("/outage", json!({ "ms": 300 })).await;
+    assert_eq!(
+        try_capture(&sim, &order, "k").await,
+        None,
+        "an old connection"
+    );
+    let address = sim.base.trim_start_matches("http://");
+    let refused = tokio::net::TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    super::eventually("the end of the outage", || async {
+        try_capture(&sim, &order, "k")
+            .await
+            .filter(|(status, _)| *status == 201)
+    })
+    .await;
+    assert_eq!(sim.lines("capture").len(), 1);
+}

@@ -1,6 +1,7 @@
 //! The simulator over HTTP, in this process: a server on a free port, a client, and a shop that
 //! receives webhooks and IPN messages.
 
+mod contract;
 mod faulty;
 mod journey;
 mod load;
