@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Appends to the journal; `fields` must be an object.
-    pub(crate) fn record(&mut self, kind: &str, fields: Value) {
+    pub(crate) fn record(&mut self, kind: &'static str, fields: Value) {
         let now = self.now();
         self.journal.add(now, kind, fields);
     }

@@ -437,3 +437,44 @@ async fn orders_approve_themselves_when_told_to() {
     .await;
     assert_eq!(sim.capture(&id, "auto").await.status, 201);
 }
+
+#[actix_web::test]
+async fn the_journal_is_read_from_any_line_and_by_kind() {
+    let sim = Sim::start(&[]).await;
+    sim.paid("journal").await;
+    let read_journal = async |query: &str| {
+        let url = format!("{}/control/journal{query}", sim.base);
+        read(sim.http.get(url))
+            .await
+            .body
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let all = read_journal("").await;
+    let numbers: Vec<_> = all
+        .iter()
+        .map(|line| line["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=all.len().try_into().unwrap()).collect::<Vec<u64>>()
+    );
+    assert_eq!(read_journal("?since=2").await, all[2..]);
+    let captures = read_journal("?kind=capture").await;
+    assert_eq!(captures.len(), 1);
+    for (name, value) in [
+        ("status", "COMPLETED"),
+        ("amount", "32.50"),
+        ("currency", "EUR"),
+        ("refunded", "0.00"),
+        ("customId", "journal"),
+        ("invoiceId", "INV-journal"),
+        ("requestId", "journal"),
+        ("payee", "merchant@example.com"),
+    ] {
+        assert_eq!(captures[0][name], value, "{name}");
+    }
+    sim.control("/reset", json!({})).await;
+    assert!(read_journal("").await.is_empty());
+}

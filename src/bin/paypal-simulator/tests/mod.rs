@@ -162,12 +162,13 @@ impl Sim {
     /// The journal's lines of one kind.
     fn lines(&self, kind: &str) -> Vec<Value> {
         let world = self.world();
-        world
+        let lines = world
             .journal
             .since(0)
             .iter()
-            .filter(|line| line["kind"] == kind)
-            .cloned()
+            .filter(|line| line.kind == kind);
+        lines
+            .map(|line| serde_json::from_str(&line.text).unwrap())
             .collect()
     }
 }
