@@ -17,6 +17,9 @@ pub(crate) struct Flags {
     /// Base of every URL it hands out; by default that of the listening socket.
     #[arg(long, env = "PAYPAL_SIMULATOR_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    /// Base of the approval page's URL, where browsers reach it by another name than the shop does.
+    #[arg(long, env = "PAYPAL_SIMULATOR_APPROVAL_URL")]
+    pub(crate) approval_url: Option<String>,
     /// The one client id that gets tokens.
     #[arg(long, env = "PAYPAL_SIMULATOR_CLIENT_ID", default_value = "sim-client")]
     pub(crate) client_id: String,
@@ -125,6 +128,10 @@ pub(crate) enum Environment {
 }
 
 /// Everything that `POST /control/settings` can change.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each switch is set by name and independent"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Settings {

@@ -39,7 +39,7 @@ mod work;
 mod world;
 
 #[cfg(test)]
-mod testing;
+mod tests;
 
 use std::io::{self, Write as _};
 

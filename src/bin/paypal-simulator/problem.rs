@@ -308,6 +308,13 @@ mod tests {
     fn a_rate_limit_has_no_details() {
         let problem = Problem::rate_limit(Some(3));
         assert!(problem.body("abc").get("details").is_none());
-        assert_eq!(problem.error_response().headers()["retry-after"], "3");
+        assert_eq!(
+            problem
+                .error_response()
+                .headers()
+                .get("retry-after")
+                .unwrap(),
+            "3"
+        );
     }
 }

@@ -10,7 +10,9 @@ use serde_json::json;
 use crate::{
     approval,
     config::Flags,
-    control, events, faults, ipn, oauth, orders, payments,
+    control, events,
+    faults::{self, socket::Gate},
+    ipn, oauth, orders, payments,
     problem::Problem,
     world::{Simulator, World},
 };
@@ -19,8 +21,10 @@ use crate::{
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// How often lapsed orders are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
+/// How long an idle connection stays; clients that pool should close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Waiting connections; thousands may come at one moment.
-const BACKLOG: u32 = 4_096;
+const BACKLOG: i32 = 4_096;
 
 /// A simulator that listens.
 pub(crate) struct Running {
@@ -35,14 +39,14 @@ pub(crate) struct Running {
 
 /// Binds, makes the world and starts the background; requests are served once `server` is polled.
 pub(crate) fn start(flags: Flags) -> io::Result<Running> {
-    let listener = TcpListener::bind(&flags.bind)?;
-    listener.set_nonblocking(true)?;
+    let listener = listen(&flags.bind)?;
     // A longer queue than the standard library's 128.
-    socket2::SockRef::from(&listener).listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    let gate = Gate::new(&listener, BACKLOG)?;
+    gate.open()?;
     let address = format!("http://{}", listener.local_addr()?);
     let base = flags.public_url.clone().unwrap_or_else(|| address.clone());
     let (world, work) = World::new(flags, base.trim_end_matches('/').to_owned())?;
-    let sim = web::Data::new(Simulator::new(world)?);
+    let sim = web::Data::new(Simulator::new(world, gate)?);
     rt::spawn(events::deliver::run(sim.clone(), work));
     rt::spawn(sweep(sim.clone()));
     let shared = sim.clone();
@@ -55,10 +59,12 @@ pub(crate) fn start(flags: Flags) -> io::Result<Running> {
             .default_service(web::to(|| async { Problem::status(404).error_response() }))
     })
     .workers(1)
-    .backlog(BACKLOG)
     .on_connect(faults::socket::keep)
     .disable_signals()
     .shutdown_timeout(0)
+    .keep_alive(KEEP_ALIVE)
+    // Clients open connections ahead of need; one that says nothing yet is no fault.
+    .client_request_timeout(Duration::ZERO)
     .listen(listener)?
     .run();
     Ok(Running {
@@ -67,6 +73,25 @@ pub(crate) fn start(flags: Flags) -> io::Result<Running> {
         #[cfg(test)]
         sim,
     })
+}
+
+/// Binds the address. A free port is found first and then bound by its number: Linux lets a
+/// listening socket keep its port through an outage only if it was asked for.
+fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut tries = 8_u8;
+    let listener = loop {
+        let found = TcpListener::bind(address)?.local_addr()?;
+        match TcpListener::bind(found) {
+            Ok(listener) => break listener,
+            // Somebody took the port in between.
+            Err(error) if tries == 0 || error.kind() != io::ErrorKind::AddrInUse => {
+                return Err(error);
+            }
+            Err(_taken) => tries = tries.saturating_sub(1),
+        }
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 async fn sweep(sim: web::Data<Simulator>) {

@@ -171,12 +171,7 @@ fn shown(world: &World, made: &Made, extent: Extent) -> Result<Value, Problem> {
                 .orders
                 .get(id)
                 .ok_or_else(|| Problem::not_found("id", id))?;
-            Ok(orders::view::order(
-                &world.base,
-                order,
-                &world.payments,
-                extent,
-            ))
+            Ok(orders::view::order(world, order, extent))
         }
         Made::Refund(id) => {
             let refund = world.payments.refund(id)?;

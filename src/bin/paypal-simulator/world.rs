@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     config::{Flags, Settings},
     events::{Events, Hook, Job, Stored, shape::Event},
-    faults::Faults,
+    faults::{Faults, socket::Gate},
     idempotency::Keys,
     ids,
     ipn::{self, Ipn},
@@ -45,6 +45,8 @@ pub(crate) enum Outgoing {
 pub(crate) struct World {
     /// Base of every URL it hands out, without a slash at the end.
     pub(crate) base: String,
+    /// Base of the approval page's URL.
+    pub(crate) page: String,
     /// The merchant's account id.
     pub(crate) merchant_id: String,
     /// What it was started with.
@@ -69,6 +71,8 @@ pub(crate) struct World {
     pub(crate) signing: Signing,
     /// Faults that wait for their call.
     pub(crate) faults: Faults,
+    /// Whether it pretends not to be there.
+    pub(crate) down: bool,
     /// What happened.
     pub(crate) journal: Journal,
     outbox: mpsc::UnboundedSender<Outgoing>,
@@ -86,7 +90,12 @@ impl World {
             .map_err(io::Error::other)?;
         let journal = Journal::open(flags.journal.as_deref())?;
         let (outbox, work) = mpsc::unbounded_channel();
+        let page = flags
+            .approval_url
+            .as_deref()
+            .map_or(base.as_str(), |url| url.trim_end_matches('/'));
         let mut world = Self {
+            page: page.to_owned(),
             base,
             merchant_id: ids::account(),
             flags,
@@ -100,6 +109,7 @@ impl World {
             ipn: Ipn::default(),
             signing,
             faults: Faults::default(),
+            down: false,
             journal,
             outbox,
         };
@@ -149,7 +159,7 @@ impl World {
     }
 
     /// Appends to the journal; `fields` must be an object.
-    pub(crate) fn record(&mut self, kind: &str, fields: Value) {
+    pub(crate) fn record(&mut self, kind: &'static str, fields: Value) {
         let now = self.now();
         self.journal.add(now, kind, fields);
     }
@@ -160,7 +170,7 @@ impl World {
     }
 
     /// Makes an event from the present state, records it and sends it to every hook.
-    pub(crate) fn emit(&mut self, event: Event) {
+    pub(crate) fn emit(&mut self, event: &Event) {
         let now = self.now();
         let Some((id, body)) = event.build(self, now) else {
             return;
@@ -212,11 +222,13 @@ pub(crate) struct Simulator {
     pub(crate) http: reqwest::Client,
     /// Bounds deliveries on the wire.
     pub(crate) slots: Semaphore,
+    /// Lets connections in, or not.
+    pub(crate) gate: Gate,
 }
 
 impl Simulator {
     /// Puts the world behind its lock.
-    pub(crate) fn new(world: World) -> io::Result<Self> {
+    pub(crate) fn new(world: World, gate: Gate) -> io::Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -227,6 +239,7 @@ impl Simulator {
             world: Mutex::new(world),
             http,
             slots: Semaphore::new(DELIVERIES),
+            gate,
         })
     }
 

@@ -65,14 +65,14 @@ pub(crate) fn approve(
     let news = order
         .approve(payer, outcome, now, deadline)
         .map_err(|status| format!("order is {}", status.word()))?;
-    let payer_id = order.payer.as_ref().map(|payer| payer.payer_id.clone());
+    let payer_id = order.payer.as_ref().map(|payer| payer.account_id.clone());
     world.orders.watch(id, deadline);
     world.record(
         "order.approved",
         json!({ "id": id, "payerId": payer_id, "news": news }),
     );
     if news {
-        world.emit(Event::order("CHECKOUT.ORDER.APPROVED", id));
+        world.emit(&Event::order("CHECKOUT.ORDER.APPROVED", id));
     }
     Ok(())
 }
@@ -90,7 +90,7 @@ pub(crate) fn expire(world: &mut World, id: &str) -> Result<(), String> {
     let approved = order.status == OrderStatus::Approved;
     world.record("order.expired", json!({ "id": id, "approved": approved }));
     if approved {
-        world.emit(Event::approval_reversed(id));
+        world.emit(&Event::approval_reversed(id));
     }
     Ok(())
 }
@@ -108,7 +108,7 @@ pub(crate) fn void(world: &mut World, id: &str) -> Result<(), String> {
     order.status = OrderStatus::Voided;
     order.updated = now;
     world.record("order.voided", json!({ "id": id }));
-    world.emit(Event::order("CHECKOUT.ORDER.VOIDED", id));
+    world.emit(&Event::order("CHECKOUT.ORDER.VOIDED", id));
     Ok(())
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn return_url(order: &Order) -> Option<String> {
     let url = order.draft.return_url.as_ref()?;
     Some(with_query(
         url,
-        &[("token", &order.id), ("PayerID", &payer.payer_id)],
+        &[("token", &order.id), ("PayerID", &payer.account_id)],
     ))
 }
 
@@ -181,8 +181,11 @@ pub(crate) async fn show(token: web::Query<Token>, sim: web::Data<Simulator>) ->
     };
     let mut world = sim.lock();
     let now = world.now();
-    let open = |order: &&Order| !order.expired && !order.lapses(now);
-    if world.orders.get(&id).filter(open).is_none() {
+    if world
+        .orders
+        .get(&id)
+        .is_none_or(|order| order.expired || order.lapses(now))
+    {
         return gone();
     }
     if world.settings.auto_approve {

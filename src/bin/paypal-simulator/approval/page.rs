@@ -144,10 +144,10 @@ pub(crate) fn form(order: &Order) -> String {
     let main = format!(
         "<h1>Pay {brand}</h1>{state}<table><caption class=\"note\">Order {id}</caption>\
          <tbody>{table}</tbody></table>\
-         <form method=\"post\" action=\"/checkoutnow\"><input type=\"hidden\" name=\"token\" value=\"{id}\">\
+         <form method=\"post\" action=\"checkoutnow\"><input type=\"hidden\" name=\"token\" value=\"{id}\">\
          <fieldset><legend>How do you want to pay?</legend>{choices}</fieldset>\
          <button class=\"go\" type=\"submit\">Approve payment</button></form>\
-         <form method=\"post\" action=\"/checkoutnow\"><input type=\"hidden\" name=\"token\" value=\"{id}\">\
+         <form method=\"post\" action=\"checkoutnow\"><input type=\"hidden\" name=\"token\" value=\"{id}\">\
          <input type=\"hidden\" name=\"choice\" value=\"cancel\">\
          <button class=\"stop\" type=\"submit\">Cancel and return</button></form>",
         brand = escape(brand)

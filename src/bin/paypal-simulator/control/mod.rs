@@ -118,6 +118,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/faults", web::get().to(faults::list))
         .route("/faults", web::delete().to(faults::clear))
         .route("/faults/{id}", web::delete().to(faults::clear_one))
+        .route("/outage", web::post().to(faults::outage))
         .route("/webhooks", web::post().to(events::register))
         .route("/webhooks", web::get().to(events::hooks))
         .route("/webhooks/pause", web::post().to(events::pause))

@@ -34,7 +34,7 @@ fn shown(world: &World, id: &str) -> Result<Value, Refusal> {
         .orders
         .get(id)
         .ok_or_else(|| Refusal::from(format!("no order `{id}`")))?;
-    let mut shown = view::order(&world.base, order, &world.payments, view::Extent::Full);
+    let mut shown = view::order(world, order, view::Extent::Full);
     if let Some(map) = shown.as_object_mut() {
         map.insert("expired".to_owned(), Value::from(order.expired));
         map.insert(

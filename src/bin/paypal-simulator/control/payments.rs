@@ -83,10 +83,10 @@ pub(super) async fn refund(
     let asked: Back = read(&body)?;
     let mut world = sim.lock();
     let amount = amount(asked.amount.as_ref(), currency(&world, &id)?)?;
-    let request = refund::Request {
+    let request = refund::Wish {
         amount,
         note: asked.note,
-        ..refund::Request::default()
+        ..refund::Wish::default()
     };
     let status = if asked.pending {
         RefundStatus::Pending

@@ -1,6 +1,6 @@
 //! Settings, clock, tokens, journal, counters, reset.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,18 +56,16 @@ pub(super) struct Since {
 /// `GET /control/journal?since=N&kind=K`: the lines after N, of that kind where one is named.
 pub(super) async fn journal(query: web::Query<Since>, sim: web::Data<Simulator>) -> Answer {
     let world = sim.lock();
-    let lines: Vec<&Value> = world
+    let lines: Vec<&str> = world
         .journal
         .since(query.since)
         .iter()
-        .filter(|line| {
-            query
-                .kind
-                .as_deref()
-                .is_none_or(|kind| line.get("kind").and_then(Value::as_str) == Some(kind))
-        })
+        .filter(|line| query.kind.as_deref().is_none_or(|kind| line.kind == kind))
+        .map(|line| line.text.as_str())
         .collect();
-    Ok(ok(&json!(lines)))
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(format!("[{}]", lines.join(","))))
 }
 
 /// `GET /control/state`: how much there is of everything.

@@ -134,7 +134,7 @@ impl Event {
         match self.subject {
             Subject::Order => {
                 let order = world.orders.get(&self.id)?;
-                let shown = orders::view::order(&world.base, order, &world.payments, Extent::Full);
+                let shown = orders::view::order(world, order, Extent::Full);
                 let who = if verb == "approved" { " by buyer" } else { "" };
                 Some((shown, format!("An order has been {verb}{who}")))
             }

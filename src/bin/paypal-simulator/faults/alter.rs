@@ -17,8 +17,9 @@ pub(crate) fn json(body: &Bytes, change: fn(&mut Map<String, Value>)) -> Bytes {
 fn walk(value: &mut Value, change: fn(&mut Map<String, Value>)) {
     match value {
         Value::Object(map) => {
-            change(map);
+            // Inwards first: what a change adds is not itself changed.
             map.values_mut().for_each(|member| walk(member, change));
+            change(map);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| walk(item, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

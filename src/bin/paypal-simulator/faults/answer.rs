@@ -11,13 +11,13 @@ use actix_web::{
 use futures_util::stream;
 use tokio::time::sleep;
 
-use super::{Fault, Kind, alter, socket};
+use super::{Fault, Kind, alter};
 use crate::{issues, problem::Problem};
 
 /// The answer that comes in place of the work, for faults that do none.
 pub(crate) fn instead(fault: &Fault) -> Option<HttpResponse> {
     let status = fault.status;
-    match fault.fault {
+    match fault.kind {
         Kind::Status => Some(plain(status.unwrap_or(500), fault.retry_after).error_response()),
         Kind::StatusHtml => {
             let problem = Problem::html(status.unwrap_or(503)).retry_after(fault.retry_after);
@@ -84,12 +84,12 @@ pub(crate) fn spoil(
     mut builder: HttpResponseBuilder,
     body: Bytes,
 ) -> HttpResponse {
-    match fault.fault {
+    match fault.kind {
         Kind::DoneThenStatus => {
             let status = fault.status.unwrap_or(500);
             plain(status, fault.retry_after).error_response()
         }
-        Kind::CutBody => builder.body(cut(body)),
+        Kind::CutBody => builder.body(cut(&body)),
         Kind::SlowDrip => builder.body(drip(body, fault.delay_ms.unwrap_or(100))),
         Kind::BadJson => builder.body(body.slice(..body.len() / 2)),
         Kind::EmptyBody => builder.finish(),
@@ -138,14 +138,10 @@ pub(crate) const fn spoils(kind: Kind) -> bool {
     )
 }
 
-/// Waits, then ends the connection without an answer.
-pub(crate) async fn silence(wait_ms: u64) -> HttpResponse {
-    sleep(Duration::from_millis(wait_ms)).await;
-    socket::nothing()
-}
-
 /// Half of the body under its full length, then the end. The pause lets the half leave the machine.
-fn cut(body: Bytes) -> SizedStream<impl stream::Stream<Item = Result<Bytes, io::Error>> + 'static> {
+fn cut(
+    body: &Bytes,
+) -> SizedStream<impl stream::Stream<Item = Result<Bytes, io::Error>> + 'static> {
     let size = u64::try_from(body.len()).unwrap_or_default();
     let half = body.slice(..body.len() / 2);
     SizedStream::new(

@@ -31,19 +31,33 @@ pub(crate) async fn disturb<B>(
 where
     B: MessageBody + 'static,
 {
+    if down(&request) {
+        socket::arm(request.request());
+        return Ok(request
+            .into_response(socket::nothing())
+            .map_into_boxed_body());
+    }
     let mut answered = match take(&request) {
         None => next.call(request).await?.map_into_boxed_body(),
         Some(fault) => apply(&fault, request, next).await?,
     };
     let headers = answered.headers_mut();
-    let name = HeaderName::from_static("paypal-debug-id");
-    debug_assert!(name.as_str().eq_ignore_ascii_case(DEBUG_ID));
-    if !headers.contains_key(&name)
-        && let Ok(value) = HeaderValue::from_str(&ids::debug())
+    if !headers.contains_key(DEBUG_ID)
+        && let (Ok(name), Ok(value)) = (
+            HeaderName::try_from(DEBUG_ID),
+            HeaderValue::from_str(&ids::debug()),
+        )
     {
         headers.insert(name, value);
     }
     Ok(answered)
+}
+
+/// Connections from before an outage get nothing either.
+fn down(request: &ServiceRequest) -> bool {
+    request
+        .app_data::<web::Data<Simulator>>()
+        .is_some_and(|sim| sim.lock().down)
 }
 
 fn take(request: &ServiceRequest) -> Option<Fault> {
@@ -53,40 +67,28 @@ fn take(request: &ServiceRequest) -> Option<Fault> {
     let fault = world.faults.take(operation)?;
     world.record(
         "fault",
-        json!({ "operation": operation, "fault": fault.fault, "path": request.path() }),
+        json!({ "operation": operation, "fault": fault.kind, "path": request.path() }),
     );
     Some(fault)
 }
 
 /// What the fault asks of the work itself.
 fn plan(fault: &Fault) -> Plan {
-    let reason = fault.reason.clone().unwrap_or_else(|| "ECHECK".to_owned());
-    match fault.fault {
-        Kind::SlowWork => Plan {
-            delay_ms: fault.delay_ms.unwrap_or(1_000),
-            ..Plan::default()
-        },
-        Kind::Pending => Plan {
-            outcome: Some(Outcome::Pending(reason)),
-            refund: Some(RefundStatus::Pending),
-            ..Plan::default()
-        },
-        Kind::Declined => Plan {
-            outcome: Some(Outcome::Refused("INSTRUMENT_DECLINED", None)),
-            ..Plan::default()
-        },
-        Kind::Denied => Plan {
-            outcome: Some(Outcome::Denied),
-            refund: Some(RefundStatus::Cancelled),
-            ..Plan::default()
-        },
-        Kind::Failed => Plan {
-            outcome: Some(Outcome::Failed),
-            refund: Some(RefundStatus::Failed),
-            ..Plan::default()
-        },
-        _none => Plan::default(),
+    let mut plan = Plan::default();
+    let come_to = |outcome, refund| (Some(outcome), Some(refund));
+    if fault.kind == Kind::SlowWork {
+        plan.delay_ms = fault.delay_ms.unwrap_or(1_000);
+    } else if fault.kind == Kind::Pending {
+        let reason = fault.reason.clone().unwrap_or_else(|| "ECHECK".to_owned());
+        (plan.outcome, plan.refund) = come_to(Outcome::Pending(reason), RefundStatus::Pending);
+    } else if fault.kind == Kind::Declined {
+        plan.outcome = Some(Outcome::Refused("INSTRUMENT_DECLINED", None));
+    } else if fault.kind == Kind::Denied {
+        (plan.outcome, plan.refund) = come_to(Outcome::Denied, RefundStatus::Cancelled);
+    } else if fault.kind == Kind::Failed {
+        (plan.outcome, plan.refund) = come_to(Outcome::Failed, RefundStatus::Failed);
     }
+    plan
 }
 
 async fn apply<B>(
@@ -101,36 +103,31 @@ where
     if let Some(instead) = answer::instead(fault) {
         return Ok(request.into_response(instead).map_into_boxed_body());
     }
-    match fault.fault {
-        Kind::Refuse | Kind::Reset => {
-            socket::arm(request.request());
-            return Ok(request
-                .into_response(socket::nothing())
-                .map_into_boxed_body());
+    if matches!(fault.kind, Kind::Refuse | Kind::Reset | Kind::Hang) {
+        socket::arm(request.request());
+        if fault.kind == Kind::Hang {
+            sleep(Duration::from_millis(wait)).await;
         }
-        Kind::Hang => {
-            socket::arm(request.request());
-            let silent = answer::silence(wait).await;
-            return Ok(request.into_response(silent).map_into_boxed_body());
-        }
-        Kind::Delay => sleep(Duration::from_millis(fault.delay_ms.unwrap_or(1_000))).await,
-        _during_or_after => {}
+        return Ok(request
+            .into_response(socket::nothing())
+            .map_into_boxed_body());
+    }
+    if fault.kind == Kind::Delay {
+        sleep(Duration::from_millis(fault.delay_ms.unwrap_or(1_000))).await;
     }
     request.extensions_mut().insert(plan(fault));
     let done = next.call(request).await?.map_into_boxed_body();
-    match fault.fault {
-        Kind::ResetAfter => {
-            socket::arm(done.request());
-            Ok(replace(done, socket::nothing()))
+    if matches!(fault.kind, Kind::ResetAfter | Kind::DoneThenTimeout) {
+        socket::arm(done.request());
+        if fault.kind == Kind::DoneThenTimeout {
+            sleep(Duration::from_millis(wait)).await;
         }
-        Kind::DoneThenTimeout => {
-            socket::arm(done.request());
-            let silent = answer::silence(wait).await;
-            Ok(replace(done, silent))
-        }
-        kind if answer::spoils(kind) => spoiled(fault, done).await,
-        _whole => Ok(done),
+        return Ok(replace(done, socket::nothing()));
     }
+    if answer::spoils(fault.kind) {
+        return spoiled(fault, done).await;
+    }
+    Ok(done)
 }
 
 fn replace(done: ServiceResponse<BoxBody>, with: HttpResponse) -> ServiceResponse<BoxBody> {

@@ -21,7 +21,8 @@ pub(crate) struct Fault {
     /// Which call.
     pub(crate) operation: Operation,
     /// What goes wrong.
-    pub(crate) fault: Kind,
+    #[serde(rename = "fault")]
+    pub(crate) kind: Kind,
     /// How many calls it spoils.
     #[serde(default = "one")]
     pub(crate) count: u32,

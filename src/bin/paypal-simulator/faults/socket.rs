@@ -1,6 +1,12 @@
-//! Ending a connection without an answer.
+//! Ending a connection without an answer, and refusing new ones.
 
-use std::{any::Any, io, sync::Mutex, time::Duration};
+use std::{
+    any::Any,
+    io,
+    net::{Shutdown, TcpListener},
+    sync::Mutex,
+    time::Duration,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse, body::BodyStream, dev::Extensions, rt::net::TcpStream, web::Bytes,
@@ -38,4 +44,32 @@ pub(crate) fn nothing() -> HttpResponse {
         "connection is cut",
     ))]);
     HttpResponse::Ok().body(BodyStream::new(failing))
+}
+
+/// A second handle on the listening socket.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    listener: Socket,
+    backlog: i32,
+}
+
+impl Gate {
+    /// Takes the handle.
+    pub(crate) fn new(listener: &TcpListener, backlog: i32) -> io::Result<Self> {
+        Ok(Self {
+            listener: SockRef::from(listener).try_clone()?,
+            backlog,
+        })
+    }
+
+    /// Refuses new connections: on Linux a listening socket that is shut down stops listening and
+    /// keeps its port (tcp(7)).
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.listener.shutdown(Shutdown::Both)
+    }
+
+    /// Takes connections again. The server notices within half a second.
+    pub(crate) fn open(&self) -> io::Result<()> {
+        self.listener.listen(self.backlog)
+    }
 }

@@ -101,7 +101,7 @@ fn common(world: &World, one: &Capture, payer: &Payer, charset: Charset) -> Fiel
     let live = world.settings.certificate_environment == crate::config::Environment::Live;
     let mut fields: Vec<(&str, String)> = vec![
         ("protection_eligibility", "Eligible".to_owned()),
-        ("payer_id", payer.payer_id.clone()),
+        ("payer_id", payer.account_id.clone()),
         ("payment_date", clock::stamp_ipn(world.now())),
         ("charset", charset_name(charset).to_owned()),
         ("first_name", payer.given_name.clone()),

@@ -94,10 +94,7 @@ pub(crate) async fn show(
         .orders
         .get(&id)
         .ok_or_else(|| Problem::not_found("id", &id))?;
-    Ok(answer(
-        200,
-        &view::order(&world.base, order, &world.payments, Extent::Full),
-    ))
+    Ok(answer(200, &view::order(&world, order, Extent::Full)))
 }
 
 /// Changes an order: 204.

@@ -77,7 +77,8 @@ pub(crate) enum Source {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Payer {
     /// PayPal's account id, 13 characters.
-    pub(crate) payer_id: String,
+    #[serde(rename = "payerId")]
+    pub(crate) account_id: String,
     /// E-mail address.
     pub(crate) email: String,
     /// First name.
@@ -91,7 +92,7 @@ pub(crate) struct Payer {
 impl Default for Payer {
     fn default() -> Self {
         Self {
-            payer_id: ids::account(),
+            account_id: ids::account(),
             email: "buyer@example.com".to_owned(),
             given_name: "Zoë".to_owned(),
             surname: "Müller".to_owned(),
@@ -106,7 +107,7 @@ impl Payer {
         json!({
             "name": { "given_name": self.given_name, "surname": self.surname },
             "email_address": self.email,
-            "payer_id": self.payer_id,
+            "payer_id": self.account_id,
             "address": { "country_code": self.country }
         })
     }
@@ -115,7 +116,7 @@ impl Payer {
     pub(crate) fn wallet(&self) -> Value {
         json!({
             "email_address": self.email,
-            "account_id": self.payer_id,
+            "account_id": self.account_id,
             "account_status": "VERIFIED",
             "name": { "given_name": self.given_name, "surname": self.surname },
             "address": { "country_code": self.country }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Order, OrderStatus, Source};
-use crate::{clock, payments};
+use super::model::{Order, OrderStatus, Payer, Source};
+use crate::{clock, payments, world::World};
 
 /// How much of a resource an answer carries (`Prefer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,39 +15,39 @@ pub(crate) enum Extent {
 }
 
 /// The approval page of an order.
-pub(crate) fn approval_url(base: &str, id: &str) -> String {
-    format!("{base}/checkoutnow?token={id}")
+pub(crate) fn approval_url(world: &World, id: &str) -> String {
+    format!("{}/checkoutnow?token={id}", world.page)
 }
 
-fn link(href: String, rel: &str, method: &str) -> Value {
+fn link(href: &str, rel: &str, method: &str) -> Value {
     json!({ "href": href, "rel": rel, "method": method })
 }
 
-fn links(base: &str, order: &Order) -> Vec<Value> {
-    let own = format!("{base}/v2/checkout/orders/{}", order.id);
-    let mut links = vec![link(own.clone(), "self", "GET")];
+fn links(world: &World, order: &Order) -> Vec<Value> {
+    let own = format!("{}/v2/checkout/orders/{}", world.base, order.id);
+    let mut links = vec![link(&own, "self", "GET")];
     match order.status {
         OrderStatus::Created | OrderStatus::PayerActionRequired => {
-            let page = approval_url(base, &order.id);
+            let page = approval_url(world, &order.id);
             match order.draft.source {
-                Source::Wallet => links.push(link(page, "payer-action", "GET")),
+                Source::Wallet => links.push(link(&page, "payer-action", "GET")),
                 Source::Context => {
-                    links.push(link(page, "approve", "GET"));
-                    links.push(link(own.clone(), "update", "PATCH"));
-                    links.push(link(format!("{own}/capture"), "capture", "POST"));
+                    links.push(link(&page, "approve", "GET"));
+                    links.push(link(&own, "update", "PATCH"));
+                    links.push(link(&format!("{own}/capture"), "capture", "POST"));
                 }
             }
         }
         OrderStatus::Approved => {
-            links.push(link(own.clone(), "update", "PATCH"));
-            links.push(link(format!("{own}/capture"), "capture", "POST"));
+            links.push(link(&own, "update", "PATCH"));
+            links.push(link(&format!("{own}/capture"), "capture", "POST"));
         }
         OrderStatus::Completed | OrderStatus::Voided => {}
     }
     links
 }
 
-fn units(base: &str, order: &Order, payments: &payments::model::Payments, extent: Extent) -> Value {
+fn units(world: &World, order: &Order, extent: Extent) -> Value {
     let shown = order.draft.units.iter().map(|unit| {
         let mut body = match extent {
             Extent::Full => unit.body.clone(),
@@ -61,7 +61,7 @@ fn units(base: &str, order: &Order, payments: &payments::model::Payments, extent
         if !unit.captures.is_empty() {
             body.insert(
                 "payments".to_owned(),
-                payments::view::collection(base, unit, payments),
+                payments::view::collection(&world.base, unit, &world.payments),
             );
         }
         Value::Object(body)
@@ -70,21 +70,16 @@ fn units(base: &str, order: &Order, payments: &payments::model::Payments, extent
 }
 
 /// The order as a JSON object.
-pub(crate) fn order(
-    base: &str,
-    order: &Order,
-    payments: &payments::model::Payments,
-    extent: Extent,
-) -> Value {
+pub(crate) fn order(world: &World, order: &Order, extent: Extent) -> Value {
     let mut shown = Map::new();
     shown.insert("id".to_owned(), Value::from(order.id.clone()));
     shown.insert("status".to_owned(), Value::from(order.status.word()));
-    shown.insert("links".to_owned(), Value::Array(links(base, order)));
+    shown.insert("links".to_owned(), Value::Array(links(world, order)));
     if order.draft.source == Source::Wallet || order.payer.is_some() {
         let wallet = order
             .payer
             .as_ref()
-            .map_or_else(|| json!({}), |payer| payer.wallet());
+            .map_or_else(|| json!({}), Payer::wallet);
         shown.insert("payment_source".to_owned(), json!({ "paypal": wallet }));
     }
     let captured = order
@@ -93,10 +88,7 @@ pub(crate) fn order(
         .iter()
         .any(|unit| !unit.captures.is_empty());
     if extent == Extent::Full || captured {
-        shown.insert(
-            "purchase_units".to_owned(),
-            units(base, order, payments, extent),
-        );
+        shown.insert("purchase_units".to_owned(), units(world, order, extent));
         if let Some(payer) = &order.payer {
             shown.insert("payer".to_owned(), payer.json());
         }

@@ -87,7 +87,7 @@ pub(crate) fn capture_order(
         world.record("capture", line(world, &capture_id));
         announce(world, &capture_id);
     }
-    world.emit(Event::order("CHECKOUT.ORDER.COMPLETED", id));
+    world.emit(&Event::order("CHECKOUT.ORDER.COMPLETED", id));
     Ok(())
 }
 
@@ -98,7 +98,7 @@ fn refused(world: &mut World, order_id: &str, issue: &'static str) -> Problem {
     );
     let problem = Problem::issue(issue);
     if BACK_TO_BUYER.contains(&issue) {
-        return problem.with_redirect(approval_url(&world.base, order_id));
+        return problem.with_redirect(approval_url(world, order_id));
     }
     problem
 }
@@ -134,7 +134,7 @@ fn announce(world: &mut World, id: &str) {
         CaptureStatus::Declined | CaptureStatus::Failed => "PAYMENT.CAPTURE.DENIED",
         CaptureStatus::PartiallyRefunded | CaptureStatus::Refunded => return,
     };
-    world.emit(Event::capture(event, id));
+    world.emit(&Event::capture(event, id));
     ipn::message::announce_capture(world, id);
 }
 

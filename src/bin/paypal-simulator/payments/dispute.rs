@@ -41,14 +41,14 @@ pub(crate) fn open(world: &mut World, complaint: Complaint) -> Result<String, St
     let id = dispute.id.clone();
     world.payments.disputes.insert(id.clone(), dispute);
     world.record("dispute", line(world, &id));
-    world.emit(Event::dispute("CUSTOMER.DISPUTE.CREATED", &id));
+    world.emit(&Event::dispute("CUSTOMER.DISPUTE.CREATED", &id));
     Ok(id)
 }
 
 /// Moves a dispute to another status, short of its end.
 pub(crate) fn update(world: &mut World, id: &str, status: String) -> Result<(), String> {
     change(world, id, status, None)?;
-    world.emit(Event::dispute("CUSTOMER.DISPUTE.UPDATED", id));
+    world.emit(&Event::dispute("CUSTOMER.DISPUTE.UPDATED", id));
     Ok(())
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn resolve(world: &mut World, id: &str, outcome: String) -> Result<()
         one.disputed = false;
         Capture::left(one)
     });
-    world.emit(Event::dispute("CUSTOMER.DISPUTE.RESOLVED", id));
+    world.emit(&Event::dispute("CUSTOMER.DISPUTE.RESOLVED", id));
     if let (true, Some(left)) = (lost, left)
         && left.minor > 0
     {

@@ -50,7 +50,7 @@ pub(crate) async fn refund(
     let body = request::json(&body)?;
     let id = id.into_inner();
     once(sim, call, life, move |world, call| {
-        let asked = refund::Request::parse(&body, call.request_id.as_deref())?;
+        let asked = refund::Wish::parse(&body, call.request_id.as_deref())?;
         let status = call.plan.refund.unwrap_or(RefundStatus::Completed);
         refund::refund(world, &id, asked, status, Origin::Api).map(Made::Refund)
     })

@@ -18,7 +18,7 @@ use crate::{
 
 /// What a refund request asks for, checked in form.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
+pub(crate) struct Wish {
     /// How much; all that is left where it is absent.
     pub(crate) amount: Option<Amount>,
     /// The merchant's own id.
@@ -31,7 +31,7 @@ pub(crate) struct Request {
     pub(crate) request_id: Option<String>,
 }
 
-impl Request {
+impl Wish {
     /// Reads a request body; an empty one asks for the rest.
     pub(crate) fn parse(body: &Value, request_id: Option<&str>) -> Result<Self, Problem> {
         let mut found = Findings::default();
@@ -48,7 +48,7 @@ impl Request {
                 .text((1, longest), false, &mut found)
                 .map(str::to_owned)
         };
-        let request = Self {
+        let wish = Self {
             amount,
             custom_id: text("custom_id", 127),
             invoice_id: text("invoice_id", 127),
@@ -56,12 +56,12 @@ impl Request {
             request_id: request_id.map(str::to_owned),
         };
         found.verdict()?;
-        Ok(request)
+        Ok(wish)
     }
 }
 
 /// Whether that much of the capture may go back now.
-fn admissible(world: &World, one: &Capture, request: &Request) -> Result<Amount, Problem> {
+fn admissible(world: &World, one: &Capture, request: &Wish) -> Result<Amount, Problem> {
     match one.status {
         CaptureStatus::Pending => return Err(Problem::issue("PENDING_CAPTURE")),
         CaptureStatus::Declined | CaptureStatus::Failed => {
@@ -106,7 +106,7 @@ fn admissible(world: &World, one: &Capture, request: &Request) -> Result<Amount,
 pub(crate) fn refund(
     world: &mut World,
     capture_id: &str,
-    request: Request,
+    request: Wish,
     status: RefundStatus,
     origin: Origin,
 ) -> Result<String, Problem> {
@@ -138,14 +138,14 @@ pub(crate) fn reverse(
         one.reason = Some("CHARGEBACK".to_owned());
     }
     let done = (RefundStatus::Completed, Origin::Reversal);
-    Ok(book(world, capture_id, amount, Request::default(), done))
+    Ok(book(world, capture_id, amount, Wish::default(), done))
 }
 
 fn book(
     world: &mut World,
     capture_id: &str,
     amount: Amount,
-    request: Request,
+    request: Wish,
     (status, origin): (RefundStatus, Origin),
 ) -> String {
     let now = world.now();
@@ -227,7 +227,7 @@ fn announce(world: &mut World, id: &str, origin: Origin) {
         Origin::Api | Origin::Dashboard => "PAYMENT.CAPTURE.REFUNDED",
         Origin::Reversal => "PAYMENT.CAPTURE.REVERSED",
     };
-    world.emit(Event::refund(event, id));
+    world.emit(&Event::refund(event, id));
     ipn::message::announce_refund(world, id);
 }
 

@@ -155,7 +155,6 @@ pub(crate) fn dispute(base: &str, dispute: &Dispute, merchant_id: &str) -> Value
         "disputed_transactions": [{
             "seller_transaction_id": dispute.capture_id,
             "seller": { "merchant_id": merchant_id, "name": "Test Store" },
-            "items": [],
             "seller_protection_eligible": true
         }],
         "reason": dispute.reason,

@@ -135,14 +135,17 @@ impl Authority {
         key: Arc<KeyPair>,
     ) -> Result<Certificate, rcgen::Error> {
         let params = leaf_params(kind, environment)?;
-        let key = match kind {
-            Kind::Ecdsa => Arc::new(KeyPair::generate()?),
-            _other => key,
+        let key = if kind == Kind::Ecdsa {
+            Arc::new(KeyPair::generate()?)
+        } else {
+            key
         };
-        let leaf = match kind {
-            Kind::SelfSigned => params.self_signed(key.as_ref())?,
-            Kind::UnknownRoot => params.signed_by(key.as_ref(), &self.stranger)?,
-            _chained => params.signed_by(key.as_ref(), &self.issuer)?,
+        let leaf = if kind == Kind::SelfSigned {
+            params.self_signed(key.as_ref())?
+        } else if kind == Kind::UnknownRoot {
+            params.signed_by(key.as_ref(), &self.stranger)?
+        } else {
+            params.signed_by(key.as_ref(), &self.issuer)?
         };
         let pem = leaf.pem().replace("\r\n", "\n").replace('\n', "\r\n");
         Ok(Certificate {
@@ -160,10 +163,12 @@ fn leaf_params(kind: Kind, environment: Environment) -> Result<CertificateParams
         Environment::Sandbox => (SANDBOX_HOST, LIVE_HOST),
         Environment::Live => (LIVE_HOST, SANDBOX_HOST),
     };
-    let host = match kind {
-        Kind::WrongSan => "messageverificationcerts.paypal.com.evil.test",
-        Kind::OtherEnvironment => other,
-        _right => own,
+    let host = if kind == Kind::WrongSan {
+        "messageverificationcerts.paypal.com.evil.test"
+    } else if kind == Kind::OtherEnvironment {
+        other
+    } else {
+        own
     };
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
     let mut subject = DistinguishedName::new();
@@ -176,18 +181,21 @@ fn leaf_params(kind: Kind, environment: Environment) -> Result<CertificateParams
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyEncipherment,
     ];
-    params.extended_key_usages = match kind {
-        Kind::ClientOnly => vec![ExtendedKeyUsagePurpose::ClientAuth],
-        _server => vec![
+    params.extended_key_usages = if kind == Kind::ClientOnly {
+        vec![ExtendedKeyUsagePurpose::ClientAuth]
+    } else {
+        vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
-        ],
+        ]
     };
     let now = OffsetDateTime::now_utc();
-    let (from, to) = match kind {
-        Kind::Expired => (-400, -1),
-        Kind::NotYetValid => (1, 366),
-        _present => (-1, 365),
+    let (from, to) = if kind == Kind::Expired {
+        (-400, -1)
+    } else if kind == Kind::NotYetValid {
+        (1, 366)
+    } else {
+        (-1, 365)
     };
     params.not_before = now + Duration::days(from);
     params.not_after = now + Duration::days(to);

@@ -24,9 +24,9 @@ pub(crate) fn experience(root: &Node<'_>, found: &mut Findings) -> Experience {
             found.syntax("NOT_SUPPORTED", &source.member(name));
         }
     }
-    let wallet = source.member("paypal").object(true, found);
-    let node = wallet.map_or_else(|| source.member("paypal"), |wallet| wallet);
-    context(&node.member("experience_context"), Source::Wallet, found)
+    let wallet = source.member("paypal");
+    wallet.object(true, found);
+    context(&wallet.member("experience_context"), Source::Wallet, found)
 }
 
 fn context(node: &Node<'_>, source: Source, found: &mut Findings) -> Experience {
