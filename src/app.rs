@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     accounts::Tokens,
-    api,
+    api, cart,
     catalog::{self, Stock},
     config::Config,
     http::{RateLimits, TrustedProxies, guard_request},
@@ -38,7 +38,12 @@ pub enum StartError {
 /// Every collection of the shop, as declared by its room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    [idempotency::collections(), catalog::collections()].concat()
+    [
+        idempotency::collections(),
+        catalog::collections(),
+        cart::collections(),
+    ]
+    .concat()
 }
 
 /// Everything that requests share; cheap to clone.
