@@ -38,6 +38,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
             typed?;
             let bytes = read(payload).await?;
             let value = parse_json(&bytes)?;
+            refuse_list(&bytes)?;
             checked(&value)?;
             Ok(Self(value))
         })
@@ -52,6 +53,14 @@ pub fn checked(value: &impl Validate) -> Result<(), Problem> {
     value
         .validate()
         .map_err(|found| Problem::invalid(pointer::validation_errors(&found)))
+}
+
+/// Serde reads a struct's fields from a list too, by their place; a client never means that.
+fn refuse_list(json: &[u8]) -> Result<(), Problem> {
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field("", "invalid_type", "expected an object"));
+    }
+    Ok(())
 }
 
 fn check_content_type(request: &HttpRequest) -> Result<(), Problem> {

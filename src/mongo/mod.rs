@@ -40,7 +40,7 @@ fn durable() -> WriteConcern {
 
 async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
     let mut options = ClientOptions::parse(uri).await?;
-    options.app_name = Some(name.to_owned());
+    options.app_name.get_or_insert_with(|| name.to_owned());
     options.write_concern = Some(durable());
     options.retry_writes = Some(true);
     options.retry_reads = Some(true);
