@@ -18,6 +18,10 @@ use crate::{
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
+    payments::{
+        Payments,
+        paypal::{PayPal, SetupError},
+    },
     problem::{Code, Problem},
 };
 
@@ -33,6 +37,9 @@ pub enum StartError {
     /// The socket.
     #[error("server.bind: {0}")]
     Bind(#[from] std::io::Error),
+    /// The payment provider.
+    #[error(transparent)]
+    Payments(#[from] SetupError),
 }
 
 /// Every collection of the shop, as declared by its room.
@@ -52,6 +59,7 @@ pub struct Shop {
     proxies: TrustedProxies,
     idempotency: Idempotency,
     stock: Stock,
+    payments: Payments,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -67,6 +75,7 @@ impl Shop {
     ) -> Result<Self, StartError> {
         let mongo = Mongo::connect(uri, &config.mongodb).await?;
         schema::apply(mongo.database(), &collections()).await?;
+        let paypal = Arc::new(PayPal::new(&config.paypal)?);
         let feed = Feed::open(uri, &config.mongodb.database, &FED).await?;
         Ok(Self {
             tokens: Tokens::new(&config.auth),
@@ -74,6 +83,7 @@ impl Shop {
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
             idempotency: Idempotency::new(&mongo),
             stock: Stock::new(&mongo),
+            payments: Payments::new(paypal),
             config: Arc::new(config),
             mongo,
             feed,
@@ -91,6 +101,7 @@ impl Shop {
             .app_data(web::Data::new(self.proxies.clone()))
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
+            .app_data(web::Data::new(self.payments.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {
