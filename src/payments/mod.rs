@@ -4,9 +4,32 @@
 //! refused or *unknown*, and unknown is never treated as failed.
 
 mod gateway;
+pub mod paypal;
+
+use std::{ops::Deref, sync::Arc};
 
 pub use gateway::{
     Capture, CaptureId, CaptureStatus, Gateway, GatewayError, NewPayment, PaymentLine,
     ProviderOrder, ProviderOrderId, ProviderOrderStatus, ProviderRefund, ProviderRefundId,
     RefundStatus, RequestKey,
 };
+
+/// The shop's payment provider, as handlers and actors hold it; cheap to clone.
+#[derive(Clone)]
+pub struct Payments(Arc<dyn Gateway>);
+
+impl Payments {
+    /// Stands for `gateway`.
+    #[must_use]
+    pub fn new(gateway: Arc<dyn Gateway>) -> Self {
+        Self(gateway)
+    }
+}
+
+impl Deref for Payments {
+    type Target = dyn Gateway;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
