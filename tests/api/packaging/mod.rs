@@ -15,7 +15,6 @@ fn read(path: &str) -> String {
 /// Whether the configuration knows this environment variable.
 fn is_setting(name: &str) -> bool {
     let defaults: toml::Table = read("config/default.toml").parse().unwrap();
-    let name = name.strip_suffix("_FILE").unwrap_or(name);
     let Some(path) = name.strip_prefix("BODEGA__") else {
         return ["BODEGA_ENV", "BODEGA_CONFIG_DIR", "BODEGA_CACHE"].contains(&name);
     };
@@ -23,9 +22,10 @@ fn is_setting(name: &str) -> bool {
     let Some((section, key)) = path.split_once("__") else {
         return false;
     };
+    let keys = [key, key.strip_suffix("_file").unwrap_or(key)];
     defaults
         .get(section)
-        .is_some_and(|section| section.get(key).is_some())
+        .is_some_and(|section| keys.iter().any(|key| section.get(key).is_some()))
 }
 
 #[test]
