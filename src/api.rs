@@ -7,6 +7,7 @@ use utoipa::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 
 use crate::{
+    accounts, cart,
     catalog::{self, Catalog},
     http::RequestId,
     mongo::{Mongo, feed::Feed},
@@ -66,7 +67,10 @@ impl utoipa::Modify for Problems {
 /// The table: every room's routes.
 fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
-    catalog::routes(routes);
+    routes
+        .configure(accounts::routes)
+        .configure(catalog::routes)
+        .configure(cart::routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures_util::future::BoxFuture;
 
 use crate::{
-    catalog::Offer,
+    catalog::{Catalog, CatalogError, Offer},
     id::{ProductId, VariantId},
     mongo::StoreError,
 };
@@ -47,4 +47,29 @@ pub trait Offers: Send + Sync {
         product: ProductId,
         variant: Option<VariantId>,
     ) -> BoxFuture<'_, Result<Offer, Unresolved>>;
+}
+
+impl Offers for Catalog {
+    fn offers<'a>(
+        &'a self,
+        variants: &'a [VariantId],
+    ) -> BoxFuture<'a, Result<HashMap<VariantId, Offer>, StoreError>> {
+        Box::pin(Self::offers(self, variants))
+    }
+
+    fn resolve(
+        &self,
+        product: ProductId,
+        variant: Option<VariantId>,
+    ) -> BoxFuture<'_, Result<Offer, Unresolved>> {
+        Box::pin(async move {
+            Self::resolve(self, product, variant).await.map_err(|refused| match refused {
+                CatalogError::VariantNotFound => Unresolved::VariantNotFound,
+                CatalogError::VariantRequired => Unresolved::VariantRequired,
+                CatalogError::Store(error) => Unresolved::Store(error),
+                // Every other refusal is one of writing, which resolving does not do.
+                _not_found => Unresolved::ProductNotFound,
+            })
+        })
+    }
 }

@@ -28,6 +28,7 @@ mod view;
 
 pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
+pub use http::routes;
 pub use import::{
     Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState, Importer, Level,
     Mapping, Progress, ReportLine,

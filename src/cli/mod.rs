@@ -1,6 +1,7 @@
 //! The command line.
 
 mod import;
+mod user;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -40,6 +41,9 @@ enum Command {
     Import(import::ImportArguments),
     /// Export every product as JSON Lines that import again unchanged.
     Export(import::ExportArguments),
+    /// Make and change users.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Print the OpenAPI document.
     Openapi,
     /// Ask the server on this machine whether it is alive; for containers and scripts.
@@ -61,8 +65,17 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve => serve(config::load()?).await,
         Command::Check => check(config::load()?).await,
-        Command::Import(arguments) => import(config::load()?, arguments).await,
-        Command::Export(arguments) => export(config::load()?, arguments).await,
+        Command::Import(arguments) => {
+            let config = config::load()?;
+            over_database(&config, async |mongo| import::import(&config, &mongo, arguments).await).await
+        }
+        Command::Export(arguments) => {
+            over_database(&config::load()?, async |mongo| import::export(&mongo, arguments).await).await
+        }
+        Command::User(command) => {
+            let config = config::load()?;
+            over_database(&config, async |mongo| user::run(command, &mongo, &config).await).await
+        }
         Command::Health { ready } => health(config::load()?, ready).await,
         Command::Openapi => {
             print!("{}", api::openapi().to_pretty_json()?);
@@ -156,13 +169,15 @@ async fn serve_with(config: Config, uri: &str, mut stop: Stop) -> Result<(), Fai
         () = stop.wait() => return Ok(()),
     };
     let listening = shop.listen()?;
-    tracing::info!(address = %listening.address, "listening");
+    // For scripts and tests, which wait for this line.
+    println!("bodega listening on http://{}", listening.address);
     let handle = listening.handle.clone();
     actix_web::rt::spawn(async move {
         stop.wait().await;
         handle.stop(true).await;
     });
     listening.server.await?;
+    shop.close().await;
     Ok(())
 }
 
@@ -209,32 +224,22 @@ async fn check_with(config: &MongoConfig, uri: &str) -> Result<(), Failure> {
     .into())
 }
 
-/// Imports into the configured database, whether a server runs over it or not.
-async fn import(config: Config, arguments: import::ImportArguments) -> Result<(), Failure> {
+/// Runs a command over the configured database, whether a server runs over it or not, with the schema in
+/// place: a command may come before the first `bodega serve`.
+async fn over_database(
+    config: &Config,
+    command: impl AsyncFnOnce(Mongo) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let database = Database::share(&config.mongodb).await?;
-    let done = async {
-        let mongo = open(&database, &config).await?;
-        import::import(&config, &mongo, arguments).await
+    let done = match connect(&database, config).await {
+        Ok(mongo) => command(mongo).await,
+        Err(error) => Err(error),
     };
-    let done = done.await;
     database.release().await;
     done
 }
 
-/// Exports from the configured database.
-async fn export(config: Config, arguments: import::ExportArguments) -> Result<(), Failure> {
-    let database = Database::share(&config.mongodb).await?;
-    let done = async {
-        let mongo = open(&database, &config).await?;
-        import::export(&mongo, arguments).await
-    };
-    let done = done.await;
-    database.release().await;
-    done
-}
-
-/// Connects, with the schema in place.
-async fn open(database: &Database, config: &Config) -> Result<Mongo, Failure> {
+async fn connect(database: &Database, config: &Config) -> Result<Mongo, Failure> {
     let mongo = Mongo::connect(&database.uri, &config.mongodb).await?;
     schema::apply(mongo.database(), &app::collections()).await?;
     Ok(mongo)

@@ -10,9 +10,8 @@ use crate::{
     accounts::{
         AccountError, Accounts, Email, MAX_PASSWORD, MIN_PASSWORD, NewPassword, Role, Tokens,
     },
-    app,
     config::Config,
-    mongo::{Mongo, schema},
+    mongo::Mongo,
 };
 
 /// What the operator does with users.
@@ -58,23 +57,12 @@ pub(super) struct SetArgs {
 }
 
 /// Runs the command.
-pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Failure> {
-    let accounts = open(config).await?;
+pub(super) async fn run(command: UserCommand, mongo: &Mongo, config: &Config) -> Result<(), Failure> {
+    let accounts = Accounts::new(mongo, &Tokens::new(&config.auth), &config.auth);
     match command {
         UserCommand::Create(args) => create(args, &accounts).await,
         UserCommand::Set(args) => set(args, &accounts).await,
     }
-}
-
-async fn open(config: &Config) -> Result<Accounts, Failure> {
-    let mongo = Mongo::connect(&config.mongodb.uri, &config.mongodb).await?;
-    // A user may be made before the first `bodega serve`.
-    schema::apply(mongo.database(), &app::collections()).await?;
-    Ok(Accounts::new(
-        &mongo,
-        &Tokens::new(&config.auth),
-        &config.auth,
-    ))
 }
 
 async fn create(args: CreateArgs, accounts: &Accounts) -> Result<(), Failure> {

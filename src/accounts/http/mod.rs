@@ -2,6 +2,7 @@
 
 mod cookie;
 mod data_rights;
+mod guest_cart;
 mod origin;
 mod password;
 mod profile;

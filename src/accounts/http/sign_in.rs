@@ -5,7 +5,7 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::{
-    Proxies, cookie, device,
+    Proxies, cookie, device, guest_cart,
     origin::OwnPage,
     view::{SignedInView, TokenView},
 };
@@ -107,12 +107,10 @@ pub(super) async fn register(
             &device,
         )
         .await?;
-    Ok(signed_in(
-        HttpResponse::Created(),
-        registered,
-        &tokens,
-        &config,
-    ))
+    let user = registered.user.id;
+    let mut answer = signed_in(HttpResponse::Created(), registered, &tokens, &config);
+    guest_cart::adopt(&request, user, &mut answer).await?;
+    Ok(answer)
 }
 
 /// Signs in.
@@ -143,7 +141,10 @@ pub(super) async fn login(
     limits.admit_account(email.as_str())?;
     let device = device(&request, &proxies);
     let present = accounts.login(&email, &sent.password, &device).await?;
-    Ok(signed_in(HttpResponse::Ok(), present, &tokens, &config))
+    let user = present.user.id;
+    let mut answer = signed_in(HttpResponse::Ok(), present, &tokens, &config);
+    guest_cart::adopt(&request, user, &mut answer).await?;
+    Ok(answer)
 }
 
 /// Exchanges the refresh token for a new one and an access token.
