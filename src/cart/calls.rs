@@ -15,7 +15,7 @@ use tokio::{
 use crate::mongo::StoreError;
 
 /// Calls under way at once, those included that nobody waits for any more.
-const AT_ONCE: usize = 256;
+const AT_ONCE: u32 = 256;
 
 /// A call that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +58,16 @@ impl Calls {
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             runtime: Handle::current(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(
+                usize::try_from(AT_ONCE).unwrap_or(usize::MAX),
+            )),
             limit,
         }
+    }
+
+    /// Waits until every call has ended, those included that nobody waits for any more.
+    pub(super) async fn ended(&self) {
+        let _all = self.places.acquire_many(AT_ONCE).await;
     }
 
     /// Runs `call` and waits for it up to the limit.

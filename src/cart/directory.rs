@@ -252,8 +252,12 @@ impl Directory {
     /// Takes no command any more, waits up to `patience` for those under way, and ends the arbiters;
     /// `false` where some were still under way.
     pub(super) async fn drain(&self, patience: Duration) -> bool {
-        let all = self.gate.acquire_many(COMMANDS_AT_ONCE);
-        let all = tokio::time::timeout(patience, all).await;
+        let under_way = async {
+            let all = self.gate.acquire_many(COMMANDS_AT_ONCE).await;
+            self.calls().ended().await;
+            all
+        };
+        let all = tokio::time::timeout(patience, under_way).await;
         self.gate.close();
         for shard in &self.shards {
             shard.arbiter.stop();

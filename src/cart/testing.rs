@@ -38,6 +38,11 @@ pub(super) fn config(pairs: &[(&str, &str)]) -> Config {
     load_from(std::path::Path::new("no-such-folder"), all).unwrap()
 }
 
+fn uri() -> String {
+    std::env::var("BODEGA_TEST_MONGODB_URI")
+        .expect("set BODEGA_TEST_MONGODB_URI or run scripts/test")
+}
+
 /// A database of one test's own.
 pub(super) struct Database {
     pub(super) mongo: Mongo,
@@ -46,8 +51,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn create(room: &str) -> Self {
-        let uri = std::env::var("BODEGA_TEST_MONGODB_URI")
-            .expect("set BODEGA_TEST_MONGODB_URI or run scripts/test");
+        let uri = uri();
         let name = format!("test_{room}_{}", ObjectId::new().to_hex());
         let mut config = config(&[]).mongodb;
         config.database.clone_from(&name);
@@ -56,6 +60,15 @@ impl Database {
             .await
             .unwrap();
         Self { mongo, name }
+    }
+
+    /// Another client of the same database, known to the server as `app`.
+    pub(super) async fn client(&self, app: &str) -> Mongo {
+        let mut uri = url::Url::parse(&uri()).unwrap();
+        uri.query_pairs_mut().append_pair("appName", app);
+        let mut config = config(&[]).mongodb;
+        config.database.clone_from(&self.name);
+        Mongo::connect(uri.as_str(), &config).await.unwrap()
     }
 
     pub(super) async fn drop(self) {

@@ -58,10 +58,6 @@ fn fingerprint(offer: &Offer) -> String {
     hash.update(offer.unit_price.amount.to_be_bytes());
     hash.update(offer.available.to_be_bytes());
     hash.update([u8::from(offer.on_sale)]);
-    let digest = hash.finalize();
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = format!("{:x}", hash.finalize());
+    digest.chars().take(16).collect()
 }

@@ -423,7 +423,9 @@ proptest! {
         for (choice, quantity) in units(&theirs.items) {
             *sum.entry(choice).or_insert(0) += quantity;
         }
-        sum.values_mut().for_each(|quantity| *quantity = (*quantity).min(MAX_QUANTITY));
+        for quantity in sum.values_mut() {
+            *quantity = (*quantity).min(MAX_QUANTITY);
+        }
         prop_assert_eq!(units(&merged.items), sum);
         for line in &ours.items {
             prop_assert!(merged.items.iter().any(|kept| kept.id == line.id));

@@ -95,11 +95,11 @@ impl Shelf for Faulty {
     }
 
     fn save(&self, over: u64, cart: Stored) -> Call<bool> {
-        match next(&self.saves) {
-            // Another writer was first.
-            Fault::Missed => Box::pin(async { Ok(false) }),
-            fault => faulty(self.store.save(over, cart), fault),
+        let fault = next(&self.saves);
+        if fault == Fault::Missed {
+            return Box::pin(async { Ok(false) });
         }
+        faulty(self.store.save(over, cart), fault)
     }
 }
 

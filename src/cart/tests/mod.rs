@@ -3,4 +3,5 @@
 mod faults;
 mod http;
 mod merging;
+mod outages;
 mod sessions;
