@@ -11,6 +11,7 @@ pub mod schema;
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use mongodb::{
     Client, ClientSession, Database,
     options::{Acknowledgment, ClientOptions, ReadConcern, TransactionOptions, WriteConcern},
@@ -35,6 +36,14 @@ fn durable() -> WriteConcern {
     WriteConcern::builder()
         .w(Acknowledgment::Majority)
         .journal(true)
+        .build()
+}
+
+fn in_transactions() -> TransactionOptions {
+    TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(durable())
+        .max_commit_time(Duration::from_secs(5))
         .build()
 }
 
@@ -118,15 +127,33 @@ impl Mongo {
         work: impl AsyncFnMut(&mut ClientSession) -> mongodb::error::Result<R>,
     ) -> Result<R, StoreError> {
         let mut session = self.client.start_session().await?;
-        let options = TransactionOptions::builder()
-            .read_concern(ReadConcern::snapshot())
-            .write_concern(durable())
-            .max_commit_time(Duration::from_secs(5))
-            .build();
         let done = session
             .start_transaction()
-            .with_options(options)
+            .with_options(in_transactions())
             .and_run2(work)
+            .await;
+        Ok(done?)
+    }
+
+    /// As [`Mongo::transaction`], with a future that may move between threads: what `work` needs is
+    /// handed to it as `context`, because the compiler cannot see that an async closure's borrows may
+    /// be sent (rust-lang/rust#110338).
+    ///
+    /// # Errors
+    /// The error that `work` raised, or the driver's.
+    pub async fn transaction_with<C, R>(
+        &self,
+        context: C,
+        work: impl for<'b> FnMut(
+            &'b mut ClientSession,
+            &'b mut C,
+        ) -> BoxFuture<'b, mongodb::error::Result<R>>,
+    ) -> Result<R, StoreError> {
+        let mut session = self.client.start_session().await?;
+        let done = session
+            .start_transaction()
+            .with_options(in_transactions())
+            .and_run(context, work)
             .await;
         Ok(done?)
     }
