@@ -432,12 +432,12 @@ impl Stock {
     }
 
     /// Takes sold units back into the warehouse, once for each `key`. The key is remembered until
-    /// [`Stock::forget_return`], which follows once the return is booked where it came from.
-    /// Index used: `_id`.
+    /// [`Stock::forget_return`], which follows once the return is booked where it came from. `false`
+    /// where that many units are not booked as sold (yet): nothing was taken back. Index used: `_id`.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<(), StoreError> {
+    pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
         let fresh =
             doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
@@ -445,8 +445,11 @@ impl Stock {
             "$inc": { "available": quantity, "sold": -quantity },
             "$push": { "returns": key },
         };
-        self.documents.update_one(fresh, back).await?;
-        Ok(())
+        if self.documents.update_one(fresh, back).await?.matched_count == 1 {
+            return Ok(true);
+        }
+        let taken = doc! { "_id": line.variant, "returns": key };
+        Ok(self.documents.count_documents(taken).await? == 1)
     }
 
     /// Forgets the key of a return that is booked. Index used: `_id`.
