@@ -4,6 +4,7 @@
 //! refused or *unknown*, and unknown is never treated as failed.
 
 mod gateway;
+mod hint;
 pub mod paypal;
 
 use std::{ops::Deref, sync::Arc};
@@ -13,6 +14,7 @@ pub use gateway::{
     ProviderOrder, ProviderOrderId, ProviderOrderStatus, ProviderRefund, ProviderRefundId,
     RefundStatus, RequestKey,
 };
+pub use hint::{Dispute, Hint, HintError, HintSink};
 
 /// The shop's payment provider, as handlers and actors hold it; cheap to clone.
 #[derive(Clone)]
