@@ -9,8 +9,10 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 use crate::{
     accounts, cart,
     catalog::{self, Catalog},
+    checkout,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
+    orders,
     problem::{Code, Problem, ProblemBody},
 };
 
@@ -70,7 +72,9 @@ fn table(routes: &mut Table) {
     routes
         .configure(accounts::routes)
         .configure(catalog::routes)
-        .configure(cart::routes);
+        .configure(cart::routes)
+        .configure(checkout::routes)
+        .configure(orders::routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

@@ -2,6 +2,7 @@
 
 use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
 
+use actix::Actor;
 use actix_web::{
     App, HttpServer,
     dev::{Extensions, Server, ServerHandle},
@@ -16,10 +17,12 @@ use crate::{
     api,
     cart::{self, Carts},
     catalog::{self, Catalog, Exporter, Importer, Stock},
+    checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
+    orders::{self, Orders, Refunds},
     payments::{
         Payments,
         paypal::{PayPal, SetupError},
@@ -66,6 +69,8 @@ pub fn collections() -> Vec<schema::Collection> {
         accounts::collections(),
         catalog::collections(),
         cart::collections(),
+        checkout::collections(),
+        orders::collections(),
     ]
     .concat()
 }
@@ -84,7 +89,9 @@ pub struct Shop {
     stock: Stock,
     catalog: Catalog,
     carts: Carts,
-    payments: Payments,
+    orders: Orders,
+    refunds: Refunds,
+    checkouting: Checkouting,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -107,8 +114,20 @@ impl Shop {
         accounts.follow(&feed).await?;
         let stock = Stock::new(&mongo);
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
-        let payments = Payments::new(Arc::new(PayPal::new(&config.paypal)?));
+        let paypal = Arc::new(PayPal::new(&config.paypal)?);
         let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
+        let orders = Orders::new(&mongo, &stock);
+        let refunds = Refunds::new(orders.clone(), paypal.clone());
+        let neighbours = Neighbours {
+            mongo: mongo.clone(),
+            catalog: catalog.clone(),
+            stock: stock.clone(),
+            carts: carts.clone(),
+            orders: orders.clone(),
+            payments: Payments::new(paypal),
+        };
+        let checkouting = Checkouting::new(&config, neighbours);
+        Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
         let shop = Self {
             tokens,
             accounts,
@@ -118,7 +137,9 @@ impl Shop {
             stock,
             catalog,
             carts,
-            payments,
+            orders,
+            refunds,
+            checkouting,
             config: Arc::new(config),
             mongo,
             feed,
@@ -155,15 +176,22 @@ impl Shop {
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.catalog.clone()))
-            .app_data(web::Data::new(Importer::new(&self.mongo, self.config.store.currency)))
+            .app_data(web::Data::new(Importer::new(
+                &self.mongo,
+                self.config.store.currency,
+            )))
             .app_data(web::Data::new(Exporter::new(&self.mongo)))
             .app_data(web::Data::new(self.carts.clone()))
-            .app_data(web::Data::new(self.payments.clone()))
+            .app_data(web::Data::new(self.orders.clone()))
+            .app_data(web::Data::new(self.refunds.clone()))
+            .app_data(web::Data::new(self.checkouting.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
-            .app_data(web::PathConfig::default().error_handler(|_unreadable, _request| {
-                // A malformed id names nothing that exists.
-                Problem::new(Code::NotFound).into()
-            }));
+            .app_data(
+                web::PathConfig::default().error_handler(|_unreadable, _request| {
+                    // A malformed id names nothing that exists.
+                    Problem::new(Code::NotFound).into()
+                }),
+            );
     }
 
     /// Listens on the configured address; the returned server runs once it is awaited.
@@ -193,7 +221,11 @@ impl Shop {
         .bind(config.bind)?;
         let address = server.addrs().first().copied().unwrap_or(config.bind);
         let server = server.run();
-        Ok(Listening { address, handle: server.handle(), server })
+        Ok(Listening {
+            address,
+            handle: server.handle(),
+            server,
+        })
     }
 
     /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they

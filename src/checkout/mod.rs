@@ -6,7 +6,6 @@
 //! buyer's return, or by the reconciler that runs all day.
 
 mod error;
-mod hints;
 mod http;
 mod model;
 mod place;
@@ -73,7 +72,11 @@ impl Checkouting {
             config: config.checkout.clone(),
             queue: queue::Queue::default(),
         };
-        Self { settlement, catalog: with.catalog, store: config.store.clone() }
+        Self {
+            settlement,
+            catalog: with.catalog,
+            store: config.store.clone(),
+        }
     }
 
     /// The way from a payment to an order.

@@ -125,7 +125,9 @@ fn hint(kind: &str, resource: Value) -> Result<Option<Hint>, EventError> {
             Hint::Capture {
                 capture: capture.id,
                 order: capture.order,
-                checkout: capture.reference.and_then(|reference| reference.parse().ok()),
+                checkout: capture
+                    .reference
+                    .and_then(|reference| reference.parse().ok()),
             }
         }
         "PAYMENT.CAPTURE.REFUNDED" | "PAYMENT.CAPTURE.REVERSED" => {
@@ -163,7 +165,10 @@ fn order_id(text: &str) -> Result<ProviderOrderId, EventError> {
 
 /// Our reference; an order that is not ours has another's, or none.
 fn checkout(units: Option<Vec<UnitResource>>) -> Option<crate::id::CheckoutId> {
-    let mut references = units.into_iter().flatten().filter_map(|unit| unit.custom_id);
+    let mut references = units
+        .into_iter()
+        .flatten()
+        .filter_map(|unit| unit.custom_id);
     references.find_map(|reference| reference.parse().ok())
 }
 
@@ -198,7 +203,10 @@ fn word(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payments::{ProviderRefundId, paypal::testing::{shared, usd}};
+    use crate::payments::{
+        ProviderRefundId,
+        paypal::testing::{shared, usd},
+    };
 
     fn sample(name: &str) -> Hint {
         let body = shared(&format!("paypal/samples/webhooks/{name}.json"));
@@ -220,11 +228,17 @@ mod tests {
     fn each_event_says_what_to_look_at() {
         assert_eq!(
             sample("CHECKOUT.ORDER.APPROVED"),
-            Hint::Order { order: order("8D5278164K216725B"), checkout: None }
+            Hint::Order {
+                order: order("8D5278164K216725B"),
+                checkout: None
+            }
         );
         assert_eq!(
             sample("CHECKOUT.PAYMENT-APPROVAL.REVERSED"),
-            Hint::ApprovalReversed { order: order("5O190127TN364715T"), checkout: None }
+            Hint::ApprovalReversed {
+                order: order("5O190127TN364715T"),
+                checkout: None
+            }
         );
         assert_eq!(
             sample("PAYMENT.CAPTURE.COMPLETED"),
@@ -236,7 +250,11 @@ mod tests {
         );
         assert_eq!(
             sample("PAYMENT.CAPTURE.DENIED"),
-            Hint::Capture { capture: capture("7NW873794T343360M"), order: None, checkout: None }
+            Hint::Capture {
+                capture: capture("7NW873794T343360M"),
+                order: None,
+                checkout: None
+            }
         );
         assert_eq!(
             sample("PAYMENT.CAPTURE.REFUNDED"),
@@ -253,10 +271,17 @@ mod tests {
                 refund: ProviderRefundId::parse("09E71677NS257044M")
             }
         );
-        let Hint::Dispute(created) = sample("CUSTOMER.DISPUTE.CREATED") else { panic!() };
+        let Hint::Dispute(created) = sample("CUSTOMER.DISPUTE.CREATED") else {
+            panic!()
+        };
         assert_eq!(created.captures, [capture("6T496768GW863311H")]);
-        assert_eq!((created.status.as_deref(), created.amount), (Some("OPEN"), Some(usd(300))));
-        let Hint::Dispute(resolved) = sample("CUSTOMER.DISPUTE.RESOLVED") else { panic!() };
+        assert_eq!(
+            (created.status.as_deref(), created.amount),
+            (Some("OPEN"), Some(usd(300)))
+        );
+        let Hint::Dispute(resolved) = sample("CUSTOMER.DISPUTE.RESOLVED") else {
+            panic!()
+        };
         assert_eq!(resolved.outcome.as_deref(), Some("CANCELED_BY_BUYER"));
     }
 
@@ -275,10 +300,17 @@ mod tests {
     #[test]
     fn other_events_tell_nothing_and_odd_ones_are_not_guessed_at() {
         let hint = |body: &str| read(body.as_bytes()).unwrap().hint;
-        assert_eq!(hint(r#"{"event_type":"BILLING.PLAN.CREATED","resource":5}"#), Ok(None));
+        assert_eq!(
+            hint(r#"{"event_type":"BILLING.PLAN.CREATED","resource":5}"#),
+            Ok(None)
+        );
         assert_eq!(hint("{}"), Ok(None));
         for resource in ["{}", "5", "null", r#"{"id":"../x","status":"COMPLETED"}"#] {
-            for kind in ["CHECKOUT.ORDER.APPROVED", "PAYMENT.CAPTURE.REFUNDED", "CUSTOMER.DISPUTE.CREATED"] {
+            for kind in [
+                "CHECKOUT.ORDER.APPROVED",
+                "PAYMENT.CAPTURE.REFUNDED",
+                "CUSTOMER.DISPUTE.CREATED",
+            ] {
                 let body = format!(r#"{{"event_type":"{kind}","resource":{resource}}}"#);
                 assert_eq!(hint(&body), Err(EventError), "{body}");
             }

@@ -79,7 +79,9 @@ impl IpnDesk {
         match answer.as_deref() {
             Ok("VERIFIED") => Ok(()),
             Ok("INVALID") => Err(VerifyError::False("PayPal says that it did not send it")),
-            Ok(_other) => Err(VerifyError::Unavailable("PayPal says neither yes nor no".to_owned())),
+            Ok(_other) => Err(VerifyError::Unavailable(
+                "PayPal says neither yes nor no".to_owned(),
+            )),
             Err(reason) => Err(VerifyError::Unavailable(reason.to_owned())),
         }
     }
@@ -107,7 +109,12 @@ impl IpnDesk {
     /// Reads a message that PayPal vouches for.
     pub(super) fn read(&self, message: &[u8]) -> Result<Ipn, IpnError> {
         let fields = fields(message)?;
-        let field = |name: &str| fields.get(name).map(String::as_str).filter(|v| !v.is_empty());
+        let field = |name: &str| {
+            fields
+                .get(name)
+                .map(String::as_str)
+                .filter(|v| !v.is_empty())
+        };
         let ours = ["receiver_email", "business", "receiver_id"]
             .iter()
             .filter_map(|name| field(name))
@@ -161,11 +168,16 @@ fn hint(
 
 /// The fields of a form, in the encoding that the form itself names.
 fn fields(message: &[u8]) -> Result<HashMap<String, String>, IpnError> {
-    let pairs = message.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    let pairs = message
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty());
     let mut raw: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     for pair in pairs {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+        let (name, value) = (
+            halves.next().unwrap_or_default(),
+            halves.next().unwrap_or_default(),
+        );
         if raw.len() >= MAX_FIELDS {
             return Err(IpnError::TooManyFields);
         }
@@ -247,25 +259,43 @@ mod tests {
             checkout: None,
         };
         assert_eq!(read.hint, Some(expected));
-        let reversed = sandbox("seller@paypalsandbox.com").read(&sample("gumroad-reversed-web_accept"));
+        let reversed =
+            sandbox("seller@paypalsandbox.com").read(&sample("gumroad-reversed-web_accept"));
         let expected = Hint::Reversal {
             capture: capture("SOMEPRIORTXNID002"),
             refund: ProviderRefundId::parse("995288809"),
         };
         assert_eq!(reversed.unwrap().hint, Some(expected));
         let desk = sandbox("a@b.c");
-        let read = |rest: &str| desk.read(format!("test_ipn=1&business=A@B.C&{rest}").as_bytes()).unwrap();
+        let read = |rest: &str| {
+            desk.read(format!("test_ipn=1&business=A@B.C&{rest}").as_bytes())
+                .unwrap()
+        };
         assert_eq!(
             read("payment_status=Refunded&txn_id=R1&parent_txn_id=C1&mc_gross=-4.00").hint,
-            Some(Hint::Refund { capture: capture("C1"), refund: ProviderRefundId::parse("R1"), total_refunded: None })
+            Some(Hint::Refund {
+                capture: capture("C1"),
+                refund: ProviderRefundId::parse("R1"),
+                total_refunded: None
+            })
         );
         let custom = "662e41f09c1d4c3a8f0b7a11";
         assert_eq!(
             read(&format!("payment_status=Pending&txn_id=C1&custom={custom}")).hint,
-            Some(Hint::Capture { capture: capture("C1"), order: None, checkout: custom.parse().ok() })
+            Some(Hint::Capture {
+                capture: capture("C1"),
+                order: None,
+                checkout: custom.parse().ok()
+            })
         );
         assert_eq!(read("payment_status=In-Progress&txn_id=C1").hint, None);
-        assert_eq!(read("txn_type=masspay"), Ipn { key: None, hint: None });
+        assert_eq!(
+            read("txn_type=masspay"),
+            Ipn {
+                key: None,
+                hint: None
+            }
+        );
         assert_eq!(read("payment_status=Completed&txn_id=../x").key, None);
     }
 
@@ -273,17 +303,29 @@ mod tests {
     fn a_message_that_is_not_for_us_is_refused() {
         let guide = sample("completed-express_checkout-2009-paypal-guide");
         let receiver = "gpmac_1231902686_biz@paypal.com";
-        assert_eq!(sandbox("me@example.com").read(&guide), Err(IpnError::ForeignReceiver));
-        assert_eq!(sandbox("").read(b"receiver_email=&test_ipn=1"), Err(IpnError::ForeignReceiver));
+        assert_eq!(
+            sandbox("me@example.com").read(&guide),
+            Err(IpnError::ForeignReceiver)
+        );
+        assert_eq!(
+            sandbox("").read(b"receiver_email=&test_ipn=1"),
+            Err(IpnError::ForeignReceiver)
+        );
         let live = desk(paypal_rs::LIVE_ENDPOINT, receiver);
         assert_eq!(live.read(&guide), Err(IpnError::ForeignEnvironment));
         let real = b"receiver_email=a@b.c&payment_status=Completed&txn_id=C1";
-        assert_eq!(sandbox("a@b.c").read(real), Err(IpnError::ForeignEnvironment));
+        assert_eq!(
+            sandbox("a@b.c").read(real),
+            Err(IpnError::ForeignEnvironment)
+        );
         assert!(desk(paypal_rs::LIVE_ENDPOINT, "a@b.c").read(real).is_ok());
         let twice = [guide.as_slice(), b"&mc%5Fgross=1"].concat();
         assert_eq!(sandbox(receiver).read(&twice), Err(IpnError::FieldTwice));
         let many: String = (0..2_000).map(|n| format!("f{n}=&")).collect();
-        assert_eq!(sandbox(receiver).read(many.as_bytes()), Err(IpnError::TooManyFields));
+        assert_eq!(
+            sandbox(receiver).read(many.as_bytes()),
+            Err(IpnError::TooManyFields)
+        );
     }
 
     #[actix_web::test]
@@ -294,7 +336,10 @@ mod tests {
             (Reply::json(200, "VERIFIED\n"), "true"),
             (Reply::json(200, "INVALID"), "false"),
             (Reply::json(200, "verified"), "later"),
-            (Reply::json(200, &format!("<html>VERIFIED{}", " ".repeat(100))), "later"),
+            (
+                Reply::json(200, &format!("<html>VERIFIED{}", " ".repeat(100))),
+                "later",
+            ),
             (Reply::json(500, "VERIFIED"), "later"),
             (Reply::json(302, "VERIFIED"), "later"),
             (Reply::json(200, ""), "later"),
