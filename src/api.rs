@@ -7,6 +7,7 @@ use utoipa::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 
 use crate::{
+    accounts,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
     problem::{Code, Problem, ProblemBody},
@@ -65,6 +66,7 @@ impl utoipa::Modify for Problems {
 /// The table: every room's routes.
 fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
+    routes.configure(accounts::routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

@@ -11,7 +11,7 @@ use actix_web::{
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
-    accounts::Tokens,
+    accounts::{self, Accounts, Tokens},
     api,
     catalog::{self, Stock},
     config::Config,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The collections whose changes other parts of the shop follow.
-const FED: [&str; 1] = ["stock"];
+const FED: [&str; 2] = ["stock", accounts::FED];
 
 /// The shop cannot start; one line.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,12 @@ pub enum StartError {
 /// Every collection of the shop, as declared by its room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    [idempotency::collections(), catalog::collections()].concat()
+    [
+        idempotency::collections(),
+        accounts::collections(),
+        catalog::collections(),
+    ]
+    .concat()
 }
 
 /// Everything that requests share; cheap to clone.
@@ -48,6 +53,7 @@ pub struct Shop {
     mongo: Mongo,
     feed: Feed,
     tokens: Tokens,
+    accounts: Accounts,
     limits: RateLimits,
     proxies: TrustedProxies,
     idempotency: Idempotency,
@@ -68,8 +74,12 @@ impl Shop {
         let mongo = Mongo::connect(uri, &config.mongodb).await?;
         schema::apply(mongo.database(), &collections()).await?;
         let feed = Feed::open(uri, &config.mongodb.database, &FED).await?;
+        let tokens = Tokens::new(&config.auth);
+        let accounts = Accounts::new(&mongo, &tokens, &config.auth);
+        accounts.follow(&feed).await?;
         Ok(Self {
-            tokens: Tokens::new(&config.auth),
+            tokens,
+            accounts,
             limits: RateLimits::new(&config.rate_limit),
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
             idempotency: Idempotency::new(&mongo),
@@ -87,6 +97,7 @@ impl Shop {
             .app_data(web::Data::new(self.mongo.clone()))
             .app_data(web::Data::new(self.feed.clone()))
             .app_data(web::Data::new(self.tokens.clone()))
+            .app_data(web::Data::new(self.accounts.clone()))
             .app_data(web::Data::new(self.limits.clone()))
             .app_data(web::Data::new(self.proxies.clone()))
             .app_data(web::Data::new(self.idempotency.clone()))

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod user;
+
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -26,6 +28,9 @@ enum Command {
     Check,
     /// Print the OpenAPI document.
     Openapi,
+    /// Make and change users.
+    #[command(subcommand)]
+    User(user::UserCommand),
 }
 
 /// What a command ends with when it fails: one line.
@@ -43,6 +48,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             print!("{}", api::openapi().to_pretty_json()?);
             Ok(())
         }
+        Command::User(command) => user::run(command, &config::load()?).await,
     }
 }
 
