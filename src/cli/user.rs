@@ -44,13 +44,12 @@ pub(super) struct CreateArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["role", "enabled"])]
 pub(super) struct SetArgs {
     /// The address the account is known by.
     #[arg(long)]
     email: String,
     /// What the user may do from now on.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, required_unless_present = "enabled")]
     role: Option<Role>,
     /// Whether the user may sign in.
     #[arg(long, action = clap::ArgAction::Set)]
@@ -133,4 +132,21 @@ async fn set(args: SetArgs, accounts: &Accounts) -> Result<(), Failure> {
         println!("{email} may {}sign in", if enabled { "" } else { "not " });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_change_that_changes_nothing_is_no_command() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(read("bodega user set --email a@b.example --role staff"));
+        assert!(read("bodega user set --email a@b.example --enabled false"));
+        assert!(!read("bodega user set --email a@b.example"));
+        assert!(!read("bodega user create --email a@b.example --role root"));
+        assert!(!read("bodega user create --email a@b.example"));
+    }
 }
