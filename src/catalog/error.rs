@@ -99,11 +99,13 @@ impl From<CatalogError> for Problem {
             CatalogError::VariantRequired => Self::field("/variantId", "required", detail),
             CatalogError::Invalid(faults) => Self::invalid(faults),
             CatalogError::SkuTaken => Self::new(Code::SkuTaken),
-            CatalogError::SlugTaken => Self::new(Code::SlugTaken).errors(vec![FieldError::new(
-                "/slug", "taken", detail,
-            )]),
+            CatalogError::SlugTaken => {
+                Self::new(Code::SlugTaken).errors(vec![FieldError::new("/slug", "taken", detail)])
+            }
             CatalogError::Stale { .. } => Self::new(Code::Stale).detail(detail),
-            CatalogError::Contended => Self::new(Code::Conflict).detail(detail),
+            CatalogError::Contended | CatalogError::TypeBuiltIn => {
+                Self::new(Code::Conflict).detail(detail)
+            }
             CatalogError::StockHeld {
                 variant,
                 reserved,
@@ -114,9 +116,11 @@ impl From<CatalogError> for Problem {
                 .with("reserved", &reserved)
                 .with("available", &available),
             CatalogError::TypeTaken => Self::new(Code::TypeTaken),
-            CatalogError::TypeBuiltIn => Self::new(Code::Conflict).detail(detail),
             CatalogError::TypeInUse(products) => Self::new(Code::TypeInUse)
-                .detail(format!("{} products or more stand in the way", products.len()))
+                .detail(format!(
+                    "{} products or more stand in the way",
+                    products.len()
+                ))
                 .with("products", &products),
             CatalogError::Loading => Self::new(Code::Unavailable)
                 .detail(detail)

@@ -110,11 +110,7 @@ async fn follow(live: Arc<Live>, sources: Sources, mut feed: Subscription) {
 }
 
 /// Loads the picture and what has changed meanwhile; `false` once the feed has stopped.
-async fn load(
-    live: &Live,
-    sources: &Sources,
-    feed: &mut Subscription,
-) -> Result<bool, StoreError> {
+async fn load(live: &Live, sources: &Sources, feed: &mut Subscription) -> Result<bool, StoreError> {
     let mut backlog = Backlog::default();
     let rebuilt = {
         let mut loading = Box::pin(rebuild(sources));

@@ -24,7 +24,10 @@ const MIB: u64 = 1024 * 1024;
 pub struct Catalog {
     pub(super) shared: Arc<Shared>,
     /// Ends with the last handle.
-    #[expect(dead_code, reason = "held so that the follower lives as long as a handle")]
+    #[expect(
+        dead_code,
+        reason = "held so that the follower lives as long as a handle"
+    )]
     follower: Arc<Follower>,
 }
 
@@ -162,10 +165,7 @@ impl Catalog {
     }
 
     /// A product at hand, or read now.
-    pub(super) async fn shelved(
-        &self,
-        id: ProductId,
-    ) -> Result<Option<Arc<Shelved>>, StoreError> {
+    pub(super) async fn shelved(&self, id: ProductId) -> Result<Option<Arc<Shelved>>, StoreError> {
         let shelf = &self.shared.live.shelf;
         match shelf.get(id).await {
             Some(found) => Ok(Some(found)),

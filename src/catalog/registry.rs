@@ -65,7 +65,9 @@ impl Registry {
             version: product.version,
             active: product.status == Status::Active,
             variants: product.variant_ids().into(),
-            categories: categories.map(|path| self.categories.number(path)).collect(),
+            categories: categories
+                .map(|path| self.categories.number(path))
+                .collect(),
         };
         self.products.insert(product.id, row);
         true
@@ -109,7 +111,11 @@ impl Registry {
         for row in self.products.values().filter(|row| row.active) {
             // A product that stands in two branches counts once where they meet.
             let mut places: HashSet<&str> = HashSet::new();
-            for path in row.categories.iter().filter_map(|n| self.categories.path(*n)) {
+            for path in row
+                .categories
+                .iter()
+                .filter_map(|n| self.categories.path(*n))
+            {
                 places.extend(with_ancestors(path));
             }
             for place in places {

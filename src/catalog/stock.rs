@@ -211,8 +211,9 @@ impl Stock {
             product: ProductId,
             available: i64,
         }
-        let rows = self.documents.clone_with_type::<Row>().find(doc! {});
-        let rows = rows
+        let documents = self.documents.clone_with_type::<Row>();
+        let rows = documents
+            .find(doc! {})
             .projection(doc! { "product": 1, "available": 1 })
             .batch_size(2_000)
             .await?;

@@ -56,7 +56,11 @@ impl Catalog {
                 present: old.version,
             });
         }
-        if written.id.as_ref().is_some_and(|given| given != id.as_str()) {
+        if written
+            .id
+            .as_ref()
+            .is_some_and(|given| given != id.as_str())
+        {
             let message = "the id of a type cannot change";
             return Err(invalid("/id", "mismatch", message));
         }
@@ -114,7 +118,10 @@ impl Catalog {
     }
 
     /// The compiled schema of a type that is stored.
-    pub(super) fn schema_of(&self, product_type: &ProductType) -> Result<Arc<Schema>, CatalogError> {
+    pub(super) fn schema_of(
+        &self,
+        product_type: &ProductType,
+    ) -> Result<Arc<Schema>, CatalogError> {
         self.shared.schemas.of(product_type).map_err(|broken| {
             let reason = format!("schema of {}: {broken}", product_type.id);
             CatalogError::Store(crate::mongo::StoreError::Damaged {

@@ -35,7 +35,11 @@ impl Pages {
     }
 
     /// The page, where it shows `generation`.
-    pub(in crate::catalog) async fn get(&self, query: &str, generation: u64) -> Option<Arc<Encoded>> {
+    pub(in crate::catalog) async fn get(
+        &self,
+        query: &str,
+        generation: u64,
+    ) -> Option<Arc<Encoded>> {
         let page = self.pages.get(query).await?;
         (page.generation == generation).then_some(page.body)
     }

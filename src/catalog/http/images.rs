@@ -16,7 +16,6 @@ use crate::{
 
 #[derive(RustEmbed)]
 #[folder = "config/demo/images"]
-#[include = "*.svg"]
 struct Pictures;
 
 /// Shows a picture of the demo catalogue.

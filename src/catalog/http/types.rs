@@ -78,7 +78,10 @@ pub(super) async fn list_types(
         None => None,
     };
     Ok(HttpResponse::Ok().json(Page {
-        items: items.into_iter().map(AsRef::as_ref).collect::<Vec<&ProductType>>(),
+        items: items
+            .into_iter()
+            .map(AsRef::as_ref)
+            .collect::<Vec<&ProductType>>(),
         next_cursor,
         total: u64::try_from(table.types().iter().count()).unwrap_or(u64::MAX),
     }))

@@ -161,7 +161,8 @@ impl Products {
         }
         // '.' follows '-' in ASCII: the range holds `base` and everything that begins with `base-`.
         let range = doc! { "slug": { "$gte": base, "$lt": format!("{base}.") } };
-        let rows = self.documents.clone_with_type::<Row>().find(range);
+        let documents = self.documents.clone_with_type::<Row>();
+        let rows = documents.find(range);
         let rows = rows.projection(doc! { "_id": 0, "slug": 1 }).await?;
         let present: HashSet<String> = rows.map_ok(|row| row.slug).try_collect().await?;
         let mut candidates = (1..).map(|n| with_suffix(base, n));

@@ -47,7 +47,10 @@ pub(in crate::catalog) struct StockMoves {
 pub(super) fn collection() -> schema::Collection {
     schema::Collection {
         name: STOCK_MOVES,
-        indexes: vec![schema::Index::on("variant", doc! { "variant": 1, "at": -1 })],
+        indexes: vec![schema::Index::on(
+            "variant",
+            doc! { "variant": 1, "at": -1 },
+        )],
         validator: None,
     }
 }

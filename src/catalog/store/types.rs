@@ -41,14 +41,17 @@ struct FieldDocument {
 
 impl From<&ProductType> for TypeDocument {
     fn from(product_type: &ProductType) -> Self {
-        let fields = product_type.fields.iter().map(|(name, field)| FieldDocument {
-            name: name.clone(),
-            label: field.label.clone(),
-            unit: field.unit.clone(),
-            filterable: field.filterable,
-            searchable: field.searchable,
-            variant_axis: field.variant_axis,
-        });
+        let fields = product_type
+            .fields
+            .iter()
+            .map(|(name, field)| FieldDocument {
+                name: name.clone(),
+                label: field.label.clone(),
+                unit: field.unit.clone(),
+                filterable: field.filterable,
+                searchable: field.searchable,
+                variant_axis: field.variant_axis,
+            });
         Self {
             id: product_type.id.clone(),
             name: product_type.name.clone(),
