@@ -11,7 +11,9 @@ use crate::{
     catalog::{self, Catalog},
     http::RequestId,
     mongo::{Mongo, feed::Feed},
+    orders,
     problem::{Code, Problem, ProblemBody},
+    realtime,
 };
 
 /// What the document says besides its operations.
@@ -70,7 +72,9 @@ fn table(routes: &mut Table) {
     routes
         .configure(accounts::routes)
         .configure(catalog::routes)
-        .configure(cart::routes);
+        .configure(cart::routes)
+        .configure(orders::routes)
+        .configure(realtime::routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

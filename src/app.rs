@@ -20,11 +20,13 @@ use crate::{
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
+    orders::{self, Orders, Refunds},
     payments::{
         Payments,
         paypal::{PayPal, SetupError},
     },
     problem::{Code, Problem},
+    realtime::{self, Hub, Tickets},
 };
 
 /// A client that has not sent its request's head by then is cut off.
@@ -41,7 +43,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// The collections whose changes other parts of the shop follow.
 fn fed() -> Vec<&'static str> {
-    [catalog::FED.as_slice(), &[accounts::FED]].concat()
+    [catalog::FED.as_slice(), &[accounts::FED], &realtime::FED].concat()
 }
 
 /// The shop cannot start; one line.
@@ -66,6 +68,8 @@ pub fn collections() -> Vec<schema::Collection> {
         accounts::collections(),
         catalog::collections(),
         cart::collections(),
+        orders::collections(),
+        realtime::collections(),
     ]
     .concat()
 }
@@ -85,6 +89,10 @@ pub struct Shop {
     catalog: Catalog,
     carts: Carts,
     payments: Payments,
+    orders: Orders,
+    refunds: Refunds,
+    hub: Hub,
+    tickets: Tickets,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -109,6 +117,8 @@ impl Shop {
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
         let payments = Payments::new(Arc::new(PayPal::new(&config.paypal)?));
         let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
+        let orders = Orders::new(&mongo, &stock);
+        let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
             tokens,
             accounts,
@@ -118,6 +128,10 @@ impl Shop {
             stock,
             catalog,
             carts,
+            refunds: Refunds::new(orders.clone(), payments.clone()),
+            orders,
+            hub,
+            tickets: Tickets::new(&mongo),
             payments,
             config: Arc::new(config),
             mongo,
@@ -155,15 +169,24 @@ impl Shop {
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.catalog.clone()))
-            .app_data(web::Data::new(Importer::new(&self.mongo, self.config.store.currency)))
+            .app_data(web::Data::new(Importer::new(
+                &self.mongo,
+                self.config.store.currency,
+            )))
             .app_data(web::Data::new(Exporter::new(&self.mongo)))
             .app_data(web::Data::new(self.carts.clone()))
             .app_data(web::Data::new(self.payments.clone()))
+            .app_data(web::Data::new(self.orders.clone()))
+            .app_data(web::Data::new(self.refunds.clone()))
+            .app_data(web::Data::new(self.hub.clone()))
+            .app_data(web::Data::new(self.tickets.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
-            .app_data(web::PathConfig::default().error_handler(|_unreadable, _request| {
-                // A malformed id names nothing that exists.
-                Problem::new(Code::NotFound).into()
-            }));
+            .app_data(
+                web::PathConfig::default().error_handler(|_unreadable, _request| {
+                    // A malformed id names nothing that exists.
+                    Problem::new(Code::NotFound).into()
+                }),
+            );
     }
 
     /// Listens on the configured address; the returned server runs once it is awaited.
@@ -193,7 +216,16 @@ impl Shop {
         .bind(config.bind)?;
         let address = server.addrs().first().copied().unwrap_or(config.bind);
         let server = server.run();
-        Ok(Listening { address, handle: server.handle(), server })
+        Ok(Listening {
+            address,
+            handle: server.handle(),
+            server,
+        })
+    }
+
+    /// Ends live streams, so that the server need not wait for them; to be called before it stops.
+    pub async fn hang_up(&self) {
+        self.hub.shutdown().await;
     }
 
     /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they

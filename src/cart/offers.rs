@@ -63,13 +63,15 @@ impl Offers for Catalog {
         variant: Option<VariantId>,
     ) -> BoxFuture<'_, Result<Offer, Unresolved>> {
         Box::pin(async move {
-            Self::resolve(self, product, variant).await.map_err(|refused| match refused {
-                CatalogError::VariantNotFound => Unresolved::VariantNotFound,
-                CatalogError::VariantRequired => Unresolved::VariantRequired,
-                CatalogError::Store(error) => Unresolved::Store(error),
-                // Every other refusal is one of writing, which resolving does not do.
-                _not_found => Unresolved::ProductNotFound,
-            })
+            Self::resolve(self, product, variant)
+                .await
+                .map_err(|refused| match refused {
+                    CatalogError::VariantNotFound => Unresolved::VariantNotFound,
+                    CatalogError::VariantRequired => Unresolved::VariantRequired,
+                    CatalogError::Store(error) => Unresolved::Store(error),
+                    // Every other refusal is one of writing, which resolving does not do.
+                    _not_found => Unresolved::ProductNotFound,
+                })
         })
     }
 }

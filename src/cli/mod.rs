@@ -67,14 +67,23 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check => check(config::load()?).await,
         Command::Import(arguments) => {
             let config = config::load()?;
-            over_database(&config, async |mongo| import::import(&config, &mongo, arguments).await).await
+            over_database(&config, async |mongo| {
+                import::import(&config, &mongo, arguments).await
+            })
+            .await
         }
         Command::Export(arguments) => {
-            over_database(&config::load()?, async |mongo| import::export(&mongo, arguments).await).await
+            over_database(&config::load()?, async |mongo| {
+                import::export(&mongo, arguments).await
+            })
+            .await
         }
         Command::User(command) => {
             let config = config::load()?;
-            over_database(&config, async |mongo| user::run(command, &mongo, &config).await).await
+            over_database(&config, async |mongo| {
+                user::run(command, &mongo, &config).await
+            })
+            .await
         }
         Command::Health { ready } => health(config::load()?, ready).await,
         Command::Openapi => {
@@ -172,8 +181,10 @@ async fn serve_with(config: Config, uri: &str, mut stop: Stop) -> Result<(), Fai
     // For scripts and tests, which wait for this line.
     println!("bodega listening on http://{}", listening.address);
     let handle = listening.handle.clone();
+    let streams = shop.clone();
     actix_web::rt::spawn(async move {
         stop.wait().await;
+        streams.hang_up().await;
         handle.stop(true).await;
     });
     listening.server.await?;

@@ -57,7 +57,11 @@ pub(super) struct SetArgs {
 }
 
 /// Runs the command.
-pub(super) async fn run(command: UserCommand, mongo: &Mongo, config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: UserCommand,
+    mongo: &Mongo,
+    config: &Config,
+) -> Result<(), Failure> {
     let accounts = Accounts::new(mongo, &Tokens::new(&config.auth), &config.auth);
     match command {
         UserCommand::Create(args) => create(args, &accounts).await,

@@ -20,7 +20,8 @@ pub(super) async fn adopt(
     user: UserId,
     answer: &mut HttpResponse,
 ) -> Result<(), Problem> {
-    let (Some(token), Some(carts)) = (guest_token(request), request.app_data::<web::Data<Carts>>()) else {
+    let (Some(token), Some(carts)) = (guest_token(request), request.app_data::<web::Data<Carts>>())
+    else {
         return Ok(());
     };
     match carts.merge(&token, user).await {
