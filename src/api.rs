@@ -14,6 +14,7 @@ use crate::{
     mongo::{Mongo, feed::Feed},
     orders,
     problem::{Code, Problem, ProblemBody},
+    realtime,
 };
 
 /// What the document says besides its operations.
@@ -74,7 +75,8 @@ fn table(routes: &mut Table) {
         .configure(catalog::routes)
         .configure(cart::routes)
         .configure(checkout::routes)
-        .configure(orders::routes);
+        .configure(orders::routes)
+        .configure(realtime::routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

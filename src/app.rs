@@ -28,6 +28,7 @@ use crate::{
         paypal::{PayPal, SetupError},
     },
     problem::{Code, Problem},
+    realtime::{self, Hub, Tickets},
 };
 
 /// A client that has not sent its request's head by then is cut off.
@@ -44,7 +45,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// The collections whose changes other parts of the shop follow.
 fn fed() -> Vec<&'static str> {
-    [catalog::FED.as_slice(), &[accounts::FED]].concat()
+    [catalog::FED.as_slice(), &[accounts::FED], &realtime::FED].concat()
 }
 
 /// The shop cannot start; one line.
@@ -71,6 +72,7 @@ pub fn collections() -> Vec<schema::Collection> {
         cart::collections(),
         checkout::collections(),
         orders::collections(),
+        realtime::collections(),
     ]
     .concat()
 }
@@ -92,6 +94,8 @@ pub struct Shop {
     orders: Orders,
     refunds: Refunds,
     checkouting: Checkouting,
+    hub: Hub,
+    tickets: Tickets,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -115,19 +119,21 @@ impl Shop {
         let stock = Stock::new(&mongo);
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
         let paypal = Arc::new(PayPal::new(&config.paypal)?);
+        let payments = Payments::new(paypal.clone());
         let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
         let orders = Orders::new(&mongo, &stock);
-        let refunds = Refunds::new(orders.clone(), paypal.clone());
+        let refunds = Refunds::new(orders.clone(), payments.clone());
         let neighbours = Neighbours {
             mongo: mongo.clone(),
             catalog: catalog.clone(),
             stock: stock.clone(),
             carts: carts.clone(),
             orders: orders.clone(),
-            payments: Payments::new(paypal),
+            payments: payments.clone(),
         };
         let checkouting = Checkouting::new(&config, neighbours);
         Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
+        let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
             tokens,
             accounts,
@@ -140,6 +146,8 @@ impl Shop {
             orders,
             refunds,
             checkouting,
+            hub,
+            tickets: Tickets::new(&mongo),
             config: Arc::new(config),
             mongo,
             feed,
@@ -185,6 +193,8 @@ impl Shop {
             .app_data(web::Data::new(self.orders.clone()))
             .app_data(web::Data::new(self.refunds.clone()))
             .app_data(web::Data::new(self.checkouting.clone()))
+            .app_data(web::Data::new(self.hub.clone()))
+            .app_data(web::Data::new(self.tickets.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {
@@ -226,6 +236,11 @@ impl Shop {
             handle: server.handle(),
             server,
         })
+    }
+
+    /// Ends live streams, so that the server need not wait for them; to be called before it stops.
+    pub async fn hang_up(&self) {
+        self.hub.shutdown().await;
     }
 
     /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they

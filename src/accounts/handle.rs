@@ -175,7 +175,8 @@ async fn follow(mut feed: Subscription, sessions: Sessions, tokens: Tokens) {
 }
 
 /// The sign-in that a change ended. A document that is gone counts: it has expired or was removed.
-fn ended_by(change: &Change) -> Option<SessionId> {
+#[must_use]
+pub fn ended_by(change: &Change) -> Option<SessionId> {
     if change.collection != sessions::COLLECTION {
         return None;
     }

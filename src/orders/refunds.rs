@@ -4,8 +4,6 @@
 //! beside another node gives the money back once. An unknown outcome leaves the refund `Pending`; the
 //! sweep asks again until the provider has decided.
 
-use std::sync::Arc;
-
 use super::{
     OrderError, Orders,
     model::{Order, Refund, RefundOutcome, RefundState, RefundWish},
@@ -15,7 +13,7 @@ use crate::{
     http::IfMatch,
     id::OrderId,
     mongo::StoreError,
-    payments::{CaptureStatus, Gateway, GatewayError, ProviderRefund, RefundStatus, RequestKey},
+    payments::{CaptureStatus, GatewayError, Payments, ProviderRefund, RefundStatus, RequestKey},
 };
 
 /// How many orders and returns one sweep looks after.
@@ -27,7 +25,7 @@ const MAX_NOTE: usize = 255;
 #[derive(Clone)]
 pub struct Refunds {
     orders: Orders,
-    gateway: Arc<dyn Gateway>,
+    gateway: Payments,
 }
 
 /// What the provider said to a refund.
@@ -40,7 +38,7 @@ enum Heard {
 impl Refunds {
     /// Books on `orders`, gives money back through `gateway`.
     #[must_use]
-    pub fn new(orders: Orders, gateway: Arc<dyn Gateway>) -> Self {
+    pub fn new(orders: Orders, gateway: Payments) -> Self {
         Self { orders, gateway }
     }
 

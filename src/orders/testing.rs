@@ -18,8 +18,8 @@ use crate::{
     money::{Currency, Money},
     mongo::{Mongo, StoreError, schema},
     payments::{
-        Capture, CaptureId, CaptureStatus, Gateway, GatewayError, NewPayment, ProviderOrder,
-        ProviderOrderId, ProviderRefund, ProviderRefundId, RefundStatus, RequestKey,
+        Capture, CaptureId, CaptureStatus, Gateway, GatewayError, NewPayment, Payments,
+        ProviderOrder, ProviderOrderId, ProviderRefund, ProviderRefundId, RefundStatus, RequestKey,
     },
 };
 
@@ -55,7 +55,7 @@ impl TestShop {
         let stock = Stock::new(&mongo);
         let orders = Orders::new(&mongo, &stock);
         let gateway = Arc::new(StubGateway::default());
-        let refunds = Refunds::new(orders.clone(), gateway.clone());
+        let refunds = Refunds::new(orders.clone(), Payments::new(gateway.clone()));
         Self {
             mongo,
             stock,

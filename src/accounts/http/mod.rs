@@ -15,6 +15,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, http::header::USER_AGENT, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub use origin::OwnPage;
 pub use view::UserView;
 
 use super::{AccountError, AddressFault, Device};

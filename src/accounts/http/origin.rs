@@ -11,7 +11,7 @@ use crate::{
 
 /// The request comes from a page of the shop, or from no browser; 403 `foreign_origin` otherwise.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OwnPage;
+pub struct OwnPage;
 
 fn is_own(request: &HttpRequest) -> bool {
     let Some(origin) = request.headers().get(ORIGIN) else {
