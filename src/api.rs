@@ -9,6 +9,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 use crate::{
     http::RequestId,
     mongo::{Mongo, feed::Feed},
+    payments,
     problem::{Code, Problem, ProblemBody},
 };
 
@@ -65,6 +66,7 @@ impl utoipa::Modify for Problems {
 /// The table: every room's routes.
 fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
+    payments::routes(routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

@@ -19,7 +19,8 @@ use crate::{
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
     payments::{
-        Payments,
+        self, Payments,
+        inbox::Inbox,
         paypal::{PayPal, SetupError},
     },
     problem::{Code, Problem},
@@ -45,7 +46,12 @@ pub enum StartError {
 /// Every collection of the shop, as declared by its room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    [idempotency::collections(), catalog::collections()].concat()
+    [
+        idempotency::collections(),
+        catalog::collections(),
+        payments::collections(),
+    ]
+    .concat()
 }
 
 /// Everything that requests share; cheap to clone.
@@ -60,6 +66,7 @@ pub struct Shop {
     idempotency: Idempotency,
     stock: Stock,
     payments: Payments,
+    inbox: Inbox,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -83,6 +90,7 @@ impl Shop {
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
             idempotency: Idempotency::new(&mongo),
             stock: Stock::new(&mongo),
+            inbox: Inbox::open(&mongo, paypal.clone()),
             payments: Payments::new(paypal),
             config: Arc::new(config),
             mongo,
@@ -102,6 +110,7 @@ impl Shop {
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.payments.clone()))
+            .app_data(web::Data::new(self.inbox.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {
