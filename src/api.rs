@@ -12,7 +12,7 @@ use crate::{
     checkout,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
-    orders,
+    orders, payments,
     problem::{Code, Problem, ProblemBody},
     realtime,
 };
@@ -76,6 +76,7 @@ fn table(routes: &mut Table) {
         .configure(cart::routes)
         .configure(checkout::routes)
         .configure(orders::routes)
+        .configure(payments::routes)
         .configure(realtime::routes);
 }
 

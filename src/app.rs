@@ -1,6 +1,11 @@
 //! Builds each client, store and actor once, serves until told to stop, and stops in order.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use actix::Actor;
 use actix_web::{
@@ -24,7 +29,8 @@ use crate::{
     mongo::{Mongo, StoreError, feed::Feed, schema},
     orders::{self, Orders, Refunds},
     payments::{
-        Payments,
+        self, Payments,
+        inbox::{Inbox, Workers},
         paypal::{PayPal, SetupError},
     },
     problem::{Code, Problem},
@@ -72,6 +78,7 @@ pub fn collections() -> Vec<schema::Collection> {
         cart::collections(),
         checkout::collections(),
         orders::collections(),
+        payments::collections(),
         realtime::collections(),
     ]
     .concat()
@@ -94,6 +101,8 @@ pub struct Shop {
     orders: Orders,
     refunds: Refunds,
     checkouting: Checkouting,
+    inbox: Inbox,
+    followers: Arc<Mutex<Option<Workers>>>,
     hub: Hub,
     tickets: Tickets,
     metrics: Option<PrometheusHandle>,
@@ -120,6 +129,7 @@ impl Shop {
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
         let paypal = Arc::new(PayPal::new(&config.paypal)?);
         let payments = Payments::new(paypal.clone());
+        let inbox = Inbox::open(&mongo, paypal);
         let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
         let orders = Orders::new(&mongo, &stock);
         let refunds = Refunds::new(orders.clone(), payments.clone());
@@ -132,6 +142,7 @@ impl Shop {
             payments: payments.clone(),
         };
         let checkouting = Checkouting::new(&config, neighbours);
+        let followers = inbox.start(Arc::new(checkouting.settlement().clone()));
         Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
         let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
@@ -146,6 +157,8 @@ impl Shop {
             orders,
             refunds,
             checkouting,
+            inbox,
+            followers: Arc::new(Mutex::new(Some(followers))),
             hub,
             tickets: Tickets::new(&mongo),
             config: Arc::new(config),
@@ -193,6 +206,7 @@ impl Shop {
             .app_data(web::Data::new(self.orders.clone()))
             .app_data(web::Data::new(self.refunds.clone()))
             .app_data(web::Data::new(self.checkouting.clone()))
+            .app_data(web::Data::new(self.inbox.clone()))
             .app_data(web::Data::new(self.hub.clone()))
             .app_data(web::Data::new(self.tickets.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
@@ -244,8 +258,20 @@ impl Shop {
     }
 
     /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they
-    /// hold.
+    /// hold, the provider's messages that are being followed are followed to their end.
     pub async fn close(&self) {
+        let followers = self
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(followers) = followers {
+            // What is cut short is taken up by another node, or at the next start.
+            let stopping = actix_web::rt::spawn(followers.stop());
+            if actix_web::rt::time::timeout(DRAIN, stopping).await.is_err() {
+                tracing::warn!("a message of the provider was not followed to its end");
+            }
+        }
         if !self.carts.drain(DRAIN).await {
             tracing::warn!("some cart sessions did not finish in time");
         }

@@ -6,6 +6,7 @@
 //! buyer's return, or by the reconciler that runs all day.
 
 mod error;
+mod hints;
 mod http;
 mod model;
 mod place;

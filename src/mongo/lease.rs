@@ -47,8 +47,14 @@ impl Lease {
             } },
             doc! { "$unset": "free" },
         ];
-        let taken = self.documents.find_one_and_update(doc! { "_id": self.name }, take);
-        match taken.upsert(true).return_document(ReturnDocument::After).await {
+        let taken = self
+            .documents
+            .find_one_and_update(doc! { "_id": self.name }, take);
+        match taken
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .await
+        {
             Ok(lease) => {
                 let holder = lease.and_then(|lease| lease.get_object_id("holder").ok());
                 Ok(holder == Some(self.holder))

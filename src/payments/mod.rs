@@ -5,9 +5,14 @@
 
 mod gateway;
 mod hint;
+pub mod inbox;
 pub mod paypal;
 
 use std::{ops::Deref, sync::Arc};
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::mongo::schema;
 
 pub use gateway::{
     Capture, CaptureId, CaptureStatus, Gateway, GatewayError, NewPayment, PaymentLine,
@@ -34,4 +39,15 @@ impl Deref for Payments {
     fn deref(&self) -> &Self::Target {
         &*self.0
     }
+}
+
+/// The collections of this room.
+#[must_use]
+pub fn collections() -> Vec<schema::Collection> {
+    inbox::collections()
+}
+
+/// The routes of this room that belong to no checkout.
+pub fn routes(table: &mut ServiceConfig) {
+    inbox::routes(table);
 }

@@ -88,7 +88,9 @@ struct OutcomeResource {
 
 /// Reads an event; `None` where `body` is no JSON object.
 pub(super) fn read(body: &[u8]) -> Option<Event> {
-    let event: EventWire = serde_json::from_slice(body).ok()?;
+    // A list would pass for a struct of optional fields.
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let event: EventWire = serde_json::from_value(Value::Object(object)).ok()?;
     let kind = word(event.event_type.unwrap_or_default());
     let id = event.id.filter(|id| {
         (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())

@@ -20,7 +20,7 @@ mod ipn;
 mod provider;
 mod request;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod token;
 mod transport;
 mod webhook;

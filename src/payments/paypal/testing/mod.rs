@@ -18,7 +18,7 @@ pub(crate) fn usd(cents: i64) -> Money {
     Money::new(cents, Currency::USD)
 }
 
-pub(crate) use authority::{Authority, Made, Message};
+pub(crate) use authority::{Authority, Leaf, Made, Message};
 pub(crate) use stub::{Reply, Seen, Stub};
 
 /// Two mugs, with everything a payment can have.
