@@ -189,6 +189,11 @@ async fn pump(
                     let _nobody = sender.send(Fed::Change(Arc::new(change)));
                 }
             }
+            // A stream that the server closed (its database was dropped) has nothing to say any more,
+            // at once and for ever.
+            Ok(None) if !stream.is_alive() => {
+                return mongodb::error::Error::custom("the server closed the change stream");
+            }
             Ok(None) => {}
             Err(error) => return error,
         }
