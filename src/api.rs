@@ -9,9 +9,10 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 use crate::{
     accounts, cart,
     catalog::{self, Catalog},
+    checkout,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
-    orders,
+    orders, payments,
     problem::{Code, Problem, ProblemBody},
     realtime,
 };
@@ -73,7 +74,9 @@ fn table(routes: &mut Table) {
         .configure(accounts::routes)
         .configure(catalog::routes)
         .configure(cart::routes)
+        .configure(checkout::routes)
         .configure(orders::routes)
+        .configure(payments::routes)
         .configure(realtime::routes);
 }
 

@@ -1,7 +1,13 @@
 //! Builds each client, store and actor once, serves until told to stop, and stops in order.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use actix::Actor;
 use actix_web::{
     App, HttpServer,
     dev::{Extensions, Server, ServerHandle},
@@ -16,13 +22,15 @@ use crate::{
     api,
     cart::{self, Carts},
     catalog::{self, Catalog, Exporter, Importer, Stock},
+    checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
     orders::{self, Orders, Refunds},
     payments::{
-        Payments,
+        self, Payments,
+        inbox::{Inbox, Workers},
         paypal::{PayPal, SetupError},
     },
     problem::{Code, Problem},
@@ -68,7 +76,9 @@ pub fn collections() -> Vec<schema::Collection> {
         accounts::collections(),
         catalog::collections(),
         cart::collections(),
+        checkout::collections(),
         orders::collections(),
+        payments::collections(),
         realtime::collections(),
     ]
     .concat()
@@ -88,9 +98,11 @@ pub struct Shop {
     stock: Stock,
     catalog: Catalog,
     carts: Carts,
-    payments: Payments,
     orders: Orders,
     refunds: Refunds,
+    checkouting: Checkouting,
+    inbox: Inbox,
+    followers: Arc<Mutex<Option<Workers>>>,
     hub: Hub,
     tickets: Tickets,
     metrics: Option<PrometheusHandle>,
@@ -115,9 +127,23 @@ impl Shop {
         accounts.follow(&feed).await?;
         let stock = Stock::new(&mongo);
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
-        let payments = Payments::new(Arc::new(PayPal::new(&config.paypal)?));
+        let paypal = Arc::new(PayPal::new(&config.paypal)?);
+        let payments = Payments::new(paypal.clone());
+        let inbox = Inbox::open(&mongo, paypal);
         let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
         let orders = Orders::new(&mongo, &stock);
+        let refunds = Refunds::new(orders.clone(), payments.clone());
+        let neighbours = Neighbours {
+            mongo: mongo.clone(),
+            catalog: catalog.clone(),
+            stock: stock.clone(),
+            carts: carts.clone(),
+            orders: orders.clone(),
+            payments: payments.clone(),
+        };
+        let checkouting = Checkouting::new(&config, neighbours);
+        let followers = inbox.start(Arc::new(checkouting.settlement().clone()));
+        Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
         let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
             tokens,
@@ -128,11 +154,13 @@ impl Shop {
             stock,
             catalog,
             carts,
-            refunds: Refunds::new(orders.clone(), payments.clone()),
             orders,
+            refunds,
+            checkouting,
+            inbox,
+            followers: Arc::new(Mutex::new(Some(followers))),
             hub,
             tickets: Tickets::new(&mongo),
-            payments,
             config: Arc::new(config),
             mongo,
             feed,
@@ -175,9 +203,10 @@ impl Shop {
             )))
             .app_data(web::Data::new(Exporter::new(&self.mongo)))
             .app_data(web::Data::new(self.carts.clone()))
-            .app_data(web::Data::new(self.payments.clone()))
             .app_data(web::Data::new(self.orders.clone()))
             .app_data(web::Data::new(self.refunds.clone()))
+            .app_data(web::Data::new(self.checkouting.clone()))
+            .app_data(web::Data::new(self.inbox.clone()))
             .app_data(web::Data::new(self.hub.clone()))
             .app_data(web::Data::new(self.tickets.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
@@ -229,8 +258,20 @@ impl Shop {
     }
 
     /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they
-    /// hold.
+    /// hold, the provider's messages that are being followed are followed to their end.
     pub async fn close(&self) {
+        let followers = self
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(followers) = followers {
+            // What is cut short is taken up by another node, or at the next start.
+            let stopping = actix_web::rt::spawn(followers.stop());
+            if actix_web::rt::time::timeout(DRAIN, stopping).await.is_err() {
+                tracing::warn!("a message of the provider was not followed to its end");
+            }
+        }
         if !self.carts.drain(DRAIN).await {
             tracing::warn!("some cart sessions did not finish in time");
         }

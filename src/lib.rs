@@ -10,6 +10,7 @@ pub mod api;
 pub mod app;
 pub mod cart;
 pub mod catalog;
+pub mod checkout;
 pub mod cli;
 pub mod clock;
 pub mod config;

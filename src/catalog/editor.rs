@@ -42,12 +42,11 @@ impl Catalog {
     pub(super) async fn create(&self, written: WriteProduct) -> Result<Written, CatalogError> {
         let draft = self.check(written).await?;
         for _ in 0..TRIES {
-            let slug = match draft.wanted_slug() {
-                Some(wanted) => wanted.to_owned(),
-                None => {
-                    let base = draft.derived_slug();
-                    self.shared.products.free_slug(&base).await?
-                }
+            let slug = if let Some(wanted) = draft.wanted_slug() {
+                wanted.to_owned()
+            } else {
+                let base = draft.derived_slug();
+                self.shared.products.free_slug(&base).await?
             };
             let (mut product, plan) = draft.clone().create(slug, Timestamp::now());
             let levels = opened(&plan);
@@ -174,13 +173,13 @@ impl Catalog {
         change: StockChange,
     ) -> Result<StockLevel, CatalogError> {
         let stock = &self.shared.stock;
-        let present = match stock.levels(&[variant]).await?.remove(&variant) {
-            Some(level) => level,
-            None => {
-                // A writer was cut off between the product and its stock.
-                stock.open_variants(product, &[(variant, 0)]).await?;
-                nothing(variant)
-            }
+        let present = stock.levels(&[variant]).await?.remove(&variant);
+        let present = if let Some(level) = present {
+            level
+        } else {
+            // A writer was cut off between the product and its stock.
+            stock.open_variants(product, &[(variant, 0)]).await?;
+            nothing(variant)
         };
         let booked = match change {
             StockChange::Delta(delta) => {

@@ -103,7 +103,9 @@ impl From<CatalogError> for Problem {
                 Self::new(Code::SlugTaken).errors(vec![FieldError::new("/slug", "taken", detail)])
             }
             CatalogError::Stale { .. } => Self::new(Code::Stale).detail(detail),
-            CatalogError::Contended => Self::new(Code::Conflict).detail(detail),
+            CatalogError::Contended | CatalogError::TypeBuiltIn => {
+                Self::new(Code::Conflict).detail(detail)
+            }
             CatalogError::StockHeld {
                 variant,
                 reserved,
@@ -114,7 +116,6 @@ impl From<CatalogError> for Problem {
                 .with("reserved", &reserved)
                 .with("available", &available),
             CatalogError::TypeTaken => Self::new(Code::TypeTaken),
-            CatalogError::TypeBuiltIn => Self::new(Code::Conflict).detail(detail),
             CatalogError::TypeInUse(products) => Self::new(Code::TypeInUse)
                 .detail(format!(
                     "{} products or more stand in the way",

@@ -23,6 +23,8 @@ mod offer;
 mod registry;
 mod stock;
 mod store;
+#[cfg(test)]
+mod tests;
 mod type_editor;
 mod view;
 

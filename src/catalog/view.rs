@@ -26,7 +26,7 @@ const MIN_GZIP: usize = 1_000;
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Product)]
 #[serde(rename_all = "camelCase")]
-pub struct ProductView<'a> {
+pub(super) struct ProductView<'a> {
     id: ProductId,
     sku: &'a str,
     slug: &'a str,
@@ -55,7 +55,7 @@ pub struct ProductView<'a> {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Variant)]
 #[serde(rename_all = "camelCase")]
-pub struct VariantView<'a> {
+pub(super) struct VariantView<'a> {
     id: VariantId,
     sku: &'a str,
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
@@ -67,7 +67,7 @@ pub struct VariantView<'a> {
 /// How many units there are.
 #[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
 #[schema(as = ProductStock)]
-pub struct StockView {
+pub(super) struct StockView {
     /// Units that can be bought now.
     available: u32,
     /// Units held by open checkouts; for staff only.
@@ -153,9 +153,9 @@ pub(super) fn stamp(product: &Product, levels: &Levels, audience: Audience) -> i
             digest.update(reserved.to_be_bytes());
         }
     }
-    let digest: [u8; 32] = digest.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let digest = digest.finalize();
+    let head = digest.first_chunk().copied().unwrap_or_default();
+    i64::from_be_bytes(head)
 }
 
 /// The entity tag of a product: `"<version>"` while its stock is what it was when that version was

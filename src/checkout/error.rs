@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{model::EndReason, settle::SettleError};
 use crate::{
-    cart::{CartError, CartView},
+    cart::{CartError, CartView, cart_problem},
     id::{CheckoutId, LineId, VariantId},
     money::MoneyError,
     mongo::StoreError,
@@ -92,9 +92,13 @@ impl From<CheckoutError> for Problem {
             CheckoutError::CartChanged(cart) => Self::new(Code::CartChanged).with("cart", &cart),
             CheckoutError::CartEmpty => Self::new(Code::CartEmpty),
             CheckoutError::Short(short) => short_problem(&short),
-            CheckoutError::NoSuchShipping => Self::new(Code::ShippingUnavailable).errors(vec![
-                FieldError::new("/shippingMethod", "unavailable", "this method does not serve the address"),
-            ]),
+            CheckoutError::NoSuchShipping => {
+                Self::new(Code::ShippingUnavailable).errors(vec![FieldError::new(
+                    "/shippingMethod",
+                    "unavailable",
+                    "this method does not serve the address",
+                )])
+            }
             CheckoutError::BeingPaid(id) => Self::new(Code::Conflict)
                 .detail("a payment of this cart is being captured")
                 .with("checkoutId", &id)
@@ -103,12 +107,11 @@ impl From<CheckoutError> for Problem {
                 .detail("several checkouts of this cart at once")
                 .retry_after(Duration::from_secs(1)),
             CheckoutError::Closed(reason) => closed_problem(reason),
-            CheckoutError::PaymentRefused(issue) => {
-                Self::new(Code::ProviderError).detail(format!("the payment provider refused: {issue}"))
-            }
+            CheckoutError::PaymentRefused(issue) => Self::new(Code::ProviderError)
+                .detail(format!("the payment provider refused: {issue}")),
             CheckoutError::Provider(error) => provider_problem(error),
             CheckoutError::Money(error) => Self::field("/cart", "range", error.to_string()),
-            CheckoutError::Cart(error) => error.into(),
+            CheckoutError::Cart(error) => cart_problem(error),
             CheckoutError::Store(error) => error.into(),
         }
     }
@@ -117,9 +120,15 @@ impl From<CheckoutError> for Problem {
 fn short_problem(short: &[ShortLine]) -> Problem {
     let errors = short.iter().map(|line| {
         let message = format!("{} wanted, {} available", line.wanted, line.available);
-        FieldError::new(format!("/cart/items/{}", line.place), "insufficient_stock", message)
+        FieldError::new(
+            format!("/cart/items/{}", line.place),
+            "insufficient_stock",
+            message,
+        )
     });
-    Problem::new(Code::InsufficientStock).errors(errors.collect()).with("lines", &short)
+    Problem::new(Code::InsufficientStock)
+        .errors(errors.collect())
+        .with("lines", &short)
 }
 
 /// 409 with the reason.

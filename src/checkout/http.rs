@@ -14,9 +14,9 @@ use super::{
     totals::shipping_methods,
 };
 use crate::{
-    accounts::{Caller, Principal},
+    accounts::Principal,
     address::PostalAddress,
-    cart::Carts,
+    cart::{Carts, Visitor},
     catalog::{Image, Options},
     clock::Timestamp,
     config::Config,
@@ -168,7 +168,8 @@ impl From<Checkout> for CheckoutView {
             CheckoutStatus::Preparing => CheckoutStatus::AwaitingApproval,
             shown => shown,
         };
-        let refunded = (checkout.refund_due || checkout.refund.is_some()).then_some(!checkout.refund_due);
+        let refunded =
+            (checkout.refund_due || checkout.refund.is_some()).then_some(!checkout.refund_due);
         Self {
             id: checkout.id,
             status: status.as_str(),
@@ -232,7 +233,12 @@ async fn begin_checkout(
             user: principal.user,
             seen: SeenCart {
                 version: body.cart.version,
-                items: body.cart.items.iter().map(|line| (line.id, line.quantity)).collect(),
+                items: body
+                    .cart
+                    .items
+                    .iter()
+                    .map(|line| (line.id, line.quantity))
+                    .collect(),
                 total: body.cart.total,
             },
             shipping_address: body.shipping_address.clone(),
@@ -266,14 +272,28 @@ impl ReturnPages {
         };
         let page = |asked: Option<&String>, configured: &str, path: &str, field: &str| match asked {
             Some(url) if is_own(url, &own, config) => Ok(url.clone()),
-            Some(_) => Err(Problem::field(field, "foreign_origin", "expected a page of the shop itself")),
+            Some(_) => Err(Problem::field(
+                field,
+                "foreign_origin",
+                "expected a page of the shop itself",
+            )),
             None if configured.is_empty() => Ok(format!("{own}{path}")),
             None => Ok(configured.to_owned()),
         };
         let paypal = &config.paypal;
         Ok(Self {
-            after: page(body.return_url.as_ref(), &paypal.return_url, "/checkout/return", "/returnUrl")?,
-            without: page(body.cancel_url.as_ref(), &paypal.cancel_url, "/checkout/cancel", "/cancelUrl")?,
+            after: page(
+                body.return_url.as_ref(),
+                &paypal.return_url,
+                "/checkout/return",
+                "/returnUrl",
+            )?,
+            without: page(
+                body.cancel_url.as_ref(),
+                &paypal.cancel_url,
+                "/checkout/cancel",
+                "/cancelUrl",
+            )?,
         })
     }
 }
@@ -281,9 +301,16 @@ impl ReturnPages {
 /// Whether `url` is a page of the shop or of a site it allows: anything else would make the shop send its
 /// buyers wherever a stranger likes.
 fn is_own(url: &str, own: &str, config: &Config) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
+    let Ok(url) = url::Url::parse(url) else {
+        return false;
+    };
     let origin = url.origin();
-    let allowed = config.server.allowed_origins.iter().map(String::as_str).chain([own]);
+    let allowed = config
+        .server
+        .allowed_origins
+        .iter()
+        .map(String::as_str)
+        .chain([own]);
     let mut allowed = allowed.filter_map(|site| url::Url::parse(site).ok());
     origin.is_tuple() && allowed.any(|site| site.origin() == origin)
 }
@@ -295,7 +322,9 @@ async fn own_checkout(
     id: CheckoutId,
 ) -> Result<Checkout, Problem> {
     let found = checkouting.settlement.checkouts.find(id).await?;
-    found.filter(|checkout| checkout.user == principal.user).ok_or_else(Problem::not_found)
+    found
+        .filter(|checkout| checkout.user == principal.user)
+        .ok_or_else(Problem::not_found)
 }
 
 /// Shows a checkout of the caller's.
@@ -382,25 +411,34 @@ struct DayRange {
 )]
 #[get("/api/payment/shipping-methods")]
 async fn list_shipping_methods(
-    caller: Caller,
+    visitor: Visitor,
     query: Params<ShippingQuery>,
-    request: HttpRequest,
     carts: web::Data<Carts>,
     config: web::Data<Config>,
 ) -> Result<web::Json<ShippingMethods>, Problem> {
     let country = query.0.country;
-    crate::address::country_code(&country)
-        .map_err(|_refused| Problem::field("/country", "country", "expected an ISO 3166-1 code such as US"))?;
-    let cart = carts.shown_to(&caller, &request).await?;
+    crate::address::country_code(&country).map_err(|_refused| {
+        Problem::field(
+            "/country",
+            "country",
+            "expected an ISO 3166-1 code such as US",
+        )
+    })?;
+    let cart = carts.shown_to(&visitor).await?;
     let goods = cart.map_or_else(|| Money::zero(config.store.currency), |cart| cart.total);
     let methods = shipping_methods(&config.store, &country, goods);
     let items = methods.map(|(method, price)| ShippingMethodView {
         id: method.id.clone(),
         name: method.name.clone(),
         price,
-        estimated_days: DayRange { min: method.days_min, max: method.days_max },
+        estimated_days: DayRange {
+            min: method.days_min,
+            max: method.days_max,
+        },
     });
-    Ok(web::Json(ShippingMethods { items: items.collect() }))
+    Ok(web::Json(ShippingMethods {
+        items: items.collect(),
+    }))
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, utoipa::ToSchema)]
@@ -447,15 +485,23 @@ async fn place_order(
         tracing::info!(request.id = id.as_str(), checkout.id = %before.id, "the buyer returned");
         match checkouting.settlement.settle(before.id).await? {
             Settled::Ordered(checkout) => {
-                let order = checkout.order.ok_or_else(|| Problem::internal("an order without an id"))?;
-                orders.answer(order, &principal, if stood { 200 } else { 201 }).await
+                let order = checkout
+                    .order
+                    .ok_or_else(|| Problem::internal("an order without an id"))?;
+                orders
+                    .answer(order, &principal, if stood { 200 } else { 201 })
+                    .await
             }
             Settled::NotApproved(checkout) => {
-                Err(Problem::new(Code::PaymentNotApproved).with("approveUrl", &checkout.approve_url))
+                Err(Problem::new(Code::PaymentNotApproved)
+                    .with("approveUrl", &checkout.approve_url))
             }
             Settled::Declined(checkout) => Err(Problem::new(Code::PaymentDeclined)
                 .detail("PayPal declined the payment; no money was taken")
-                .with("approveUrl", &(!checkout.status.is_final()).then_some(checkout.approve_url))),
+                .with(
+                    "approveUrl",
+                    &(!checkout.status.is_final()).then_some(checkout.approve_url),
+                )),
             Settled::Closed(checkout) => Err(closed_problem(checkout.reason)),
             Settled::Unclear(error) => Err(provider_problem(error)),
         }

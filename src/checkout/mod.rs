@@ -73,7 +73,11 @@ impl Checkouting {
             config: config.checkout.clone(),
             queue: queue::Queue::default(),
         };
-        Self { settlement, catalog: with.catalog, store: config.store.clone() }
+        Self {
+            settlement,
+            catalog: with.catalog,
+            store: config.store.clone(),
+        }
     }
 
     /// The way from a payment to an order.

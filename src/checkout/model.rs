@@ -72,13 +72,21 @@ impl CheckoutStatus {
     pub const fn may_become(self, to: Self) -> bool {
         match self {
             Self::Preparing => {
-                matches!(to, Self::AwaitingApproval | Self::Cancelled | Self::Expired | Self::Failed)
+                matches!(
+                    to,
+                    Self::AwaitingApproval | Self::Cancelled | Self::Expired | Self::Failed
+                )
             }
             Self::AwaitingApproval => {
-                matches!(to, Self::Capturing | Self::Cancelled | Self::Expired | Self::Failed)
+                matches!(
+                    to,
+                    Self::Capturing | Self::Cancelled | Self::Expired | Self::Failed
+                )
             }
             // Back to the buyer when the funding was declined: the same payment can be approved anew.
-            Self::Capturing => matches!(to, Self::AwaitingApproval | Self::Completed | Self::Failed),
+            Self::Capturing => {
+                matches!(to, Self::AwaitingApproval | Self::Completed | Self::Failed)
+            }
             Self::Completed | Self::Cancelled | Self::Expired | Self::Failed => false,
         }
     }
@@ -157,13 +165,17 @@ impl CaptureRecord {
     #[must_use]
     pub fn of(capture: &Capture) -> Self {
         let standing = match capture.status {
-            CaptureStatus::Completed | CaptureStatus::PartiallyRefunded | CaptureStatus::Refunded => {
-                Standing::Paid
-            }
+            CaptureStatus::Completed
+            | CaptureStatus::PartiallyRefunded
+            | CaptureStatus::Refunded => Standing::Paid,
             CaptureStatus::Pending(_) | CaptureStatus::Other(_) => Standing::Pending,
             CaptureStatus::Declined => Standing::Declined,
         };
-        Self { id: capture.id.clone(), amount: capture.amount, standing }
+        Self {
+            id: capture.id.clone(),
+            amount: capture.amount,
+            standing,
+        }
     }
 }
 
@@ -235,7 +247,7 @@ pub enum Step {
     /// Ask the provider for what was captured; capture where it was not.
     Capture(ProviderOrderId),
     /// Make the order of the capture.
-    Book(CaptureRecord),
+    Book(ProviderOrderId, CaptureRecord),
     /// Turn held units into sold ones.
     Sell,
     /// Give held units back.
@@ -256,10 +268,10 @@ impl Checkout {
                 self.provider_order.clone().map_or(Step::Wait, Step::Ask)
             }
             CheckoutStatus::Capturing => match (&self.capture, &self.provider_order) {
-                (Some(capture), _) => Step::Book(capture.clone()),
+                (Some(capture), Some(order)) => Step::Book(order.clone(), capture.clone()),
                 (None, Some(order)) if self.capture_sent => Step::Capture(order.clone()),
                 (None, Some(_)) => Step::Pin,
-                (None, None) => Step::Wait,
+                (_, None) => Step::Wait,
             },
             CheckoutStatus::Completed if self.stock_open => Step::Sell,
             CheckoutStatus::Completed => Step::Done,
@@ -286,7 +298,10 @@ impl Checkout {
         for line in &self.lines {
             match holds.iter_mut().find(|hold| hold.variant == line.variant) {
                 Some(hold) => hold.quantity = hold.quantity.saturating_add(line.quantity),
-                None => holds.push(HoldLine { variant: line.variant, quantity: line.quantity }),
+                None => holds.push(HoldLine {
+                    variant: line.variant,
+                    quantity: line.quantity,
+                }),
             }
         }
         holds
@@ -357,7 +372,9 @@ mod tests {
     #[test]
     fn a_final_status_leads_nowhere() {
         for from in CheckoutStatus::ALL {
-            let leads = CheckoutStatus::ALL.into_iter().any(|to| from.may_become(to));
+            let leads = CheckoutStatus::ALL
+                .into_iter()
+                .any(|to| from.may_become(to));
             assert_eq!(leads, !from.is_final(), "{from:?}");
         }
     }
@@ -370,16 +387,26 @@ mod tests {
 
     #[test]
     fn numbers_are_unique_and_legible() {
-        let numbers: HashSet<String> = (0..10_000).map(|_| order_number(CheckoutId::new())).collect();
+        let numbers: HashSet<String> = (0..10_000)
+            .map(|_| order_number(CheckoutId::new()))
+            .collect();
         assert_eq!(numbers.len(), 10_000);
-        assert!(numbers.iter().all(|number| number.len() == 14 && !number.contains(['I', 'L', 'O', 'U'])));
+        assert!(
+            numbers
+                .iter()
+                .all(|number| number.len() == 14 && !number.contains(['I', 'L', 'O', 'U']))
+        );
     }
 
     #[test]
     fn a_buyer_who_saw_another_cart_is_told() {
         let (a, b) = (LineId::new(), LineId::new());
         let total = Money::new(5, crate::money::Currency::USD);
-        let seen = SeenCart { version: 3, items: vec![(a, 1), (b, 2)], total };
+        let seen = SeenCart {
+            version: 3,
+            items: vec![(a, 1), (b, 2)],
+            total,
+        };
         assert!(seen.matches(3, &[(b, 2), (a, 1)], total));
         assert!(!seen.matches(4, &[(a, 1), (b, 2)], total));
         assert!(!seen.matches(3, &[(a, 1), (b, 3)], total));

@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::{
     Checkouts, Settlement,
     error::{CheckoutError, ShortLine},
-    model::{
-        Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, order_number,
-    },
+    model::{Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, order_number},
     totals::{ChosenShipping, shipping_methods, totals},
 };
 use crate::{
@@ -72,9 +70,9 @@ impl Checkouting {
         };
         match checkout.status {
             CheckoutStatus::Preparing => self.prepare(checkout).await,
-            CheckoutStatus::AwaitingApproval | CheckoutStatus::Capturing | CheckoutStatus::Completed => {
-                Ok(checkout)
-            }
+            CheckoutStatus::AwaitingApproval
+            | CheckoutStatus::Capturing
+            | CheckoutStatus::Completed => Ok(checkout),
             CheckoutStatus::Cancelled | CheckoutStatus::Expired | CheckoutStatus::Failed => {
                 Err(CheckoutError::Closed(checkout.reason))
             }
@@ -98,13 +96,20 @@ impl Checkouting {
     /// Ends the cart's open checkout: the buyer began anew. Where its money is being taken already, the
     /// buyer has paid and must not pay again.
     async fn supersede(&self, cart: CartId) -> Result<(), CheckoutError> {
-        let Some(open) = self.checkouts().open_of(cart).await? else { return Ok(()) };
+        let Some(open) = self.checkouts().open_of(cart).await? else {
+            return Ok(());
+        };
         if open.status == CheckoutStatus::Capturing {
             return Err(CheckoutError::BeingPaid(open.id));
         }
         let ended = self
             .checkouts()
-            .end(&open, CheckoutStatus::Cancelled, EndReason::Superseded, false)
+            .end(
+                &open,
+                CheckoutStatus::Cancelled,
+                EndReason::Superseded,
+                false,
+            )
             .await?;
         if let Some(ended) = ended {
             self.release(&ended).await?;
@@ -113,15 +118,27 @@ impl Checkouting {
     }
 
     async fn release(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
-        self.settlement.stock.release(checkout.id, checkout.variants()).await?;
+        self.settlement
+            .stock
+            .release(checkout.id, checkout.variants())
+            .await?;
         self.checkouts().stock_settled(checkout.id).await?;
         Ok(())
     }
 
     /// Prices the cart from the primary and compares it with what the buyer saw.
-    async fn freeze(&self, id: CheckoutId, wish: &Wish, cart: &Cart) -> Result<Checkout, CheckoutError> {
+    async fn freeze(
+        &self,
+        id: CheckoutId,
+        wish: &Wish,
+        cart: &Cart,
+    ) -> Result<Checkout, CheckoutError> {
         let view: CartView = self.settlement.carts.view(cart).await?;
-        let items: Vec<_> = cart.items.iter().map(|line| (line.id, line.quantity)).collect();
+        let items: Vec<_> = cart
+            .items
+            .iter()
+            .map(|line| (line.id, line.quantity))
+            .collect();
         if !wish.seen.matches(cart.version, &items, view.total) {
             return Err(CheckoutError::CartChanged(Box::new(view)));
         }
@@ -135,13 +152,23 @@ impl Checkouting {
         for line in &cart.items {
             match offers.get(&line.variant).filter(|offer| offer.on_sale) {
                 Some(offer) => lines.push(frozen(line, offer)?),
-                None => gone.push(Shortage { variant: line.variant, wanted: line.quantity, available: 0 }),
+                None => gone.push(Shortage {
+                    variant: line.variant,
+                    wanted: line.quantity,
+                    available: 0,
+                }),
             }
         }
         if !gone.is_empty() {
-            return Err(short(cart.items.iter().map(|line| (line.id, line.variant)), &gone));
+            return Err(short(
+                cart.items.iter().map(|line| (line.id, line.variant)),
+                &gone,
+            ));
         }
-        let subtotal = Money::sum(self.store.currency, lines.iter().map(|line| line.line_total))?;
+        let subtotal = Money::sum(
+            self.store.currency,
+            lines.iter().map(|line| line.line_total),
+        )?;
         // The view came from the node's cache; the primary has the last word on prices.
         if subtotal.minus(view.discount_total)? != view.total {
             return Err(CheckoutError::CartChanged(Box::new(view)));
@@ -151,7 +178,11 @@ impl Checkouting {
         let mut methods = shipping_methods(&self.store, country, goods);
         let chosen = methods.find(|(method, _)| method.id == wish.shipping_method);
         let (method, price) = chosen.ok_or(CheckoutError::NoSuchShipping)?;
-        let shipping = ChosenShipping { id: method.id.clone(), name: method.name.clone(), price };
+        let shipping = ChosenShipping {
+            id: method.id.clone(),
+            name: method.name.clone(),
+            price,
+        };
         let totals = totals(
             &self.store,
             lines.iter().map(|line| line.line_total),
@@ -191,7 +222,11 @@ impl Checkouting {
     /// Holds the stock and makes the payment.
     async fn prepare(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
         self.guard_against_hoarding(&checkout).await?;
-        let held = self.settlement.stock.hold(checkout.id, &checkout.holds(), self.life()).await?;
+        let held = self
+            .settlement
+            .stock
+            .hold(checkout.id, &checkout.holds(), self.life())
+            .await?;
         if let Err(missing) = held {
             self.fail(&checkout, EndReason::InsufficientStock).await?;
             return Err(checkout.short(&missing));
@@ -200,7 +235,9 @@ impl Checkouting {
         let key = checkout.request_key("create");
         let made = match self.settlement.payments.create_order(&payment, &key).await {
             Ok(made) => made,
-            Err(GatewayError::Refused { issue, debug_id, .. }) => {
+            Err(GatewayError::Refused {
+                issue, debug_id, ..
+            }) => {
                 tracing::error!(checkout.id = %checkout.id, issue, debug_id, "the provider refused a payment");
                 self.fail(&checkout, EndReason::PaymentRefused).await?;
                 return Err(CheckoutError::PaymentRefused(issue));
@@ -208,7 +245,11 @@ impl Checkouting {
             // Still `Preparing`: the same key goes on, another checkout supersedes it, or it expires.
             Err(unclear) => return Err(CheckoutError::Provider(unclear)),
         };
-        match self.checkouts().await_approval(checkout.id, &made, self.life()).await? {
+        match self
+            .checkouts()
+            .await_approval(checkout.id, &made, self.life())
+            .await?
+        {
             Some(open) => Ok(open),
             None => {
                 let now = self.checkouts().find(checkout.id).await?;
@@ -217,7 +258,9 @@ impl Checkouting {
                     ended => {
                         // Ended while it was being prepared: what was held after that goes back.
                         self.release(&checkout).await?;
-                        Err(CheckoutError::Closed(ended.and_then(|checkout| checkout.reason)))
+                        Err(CheckoutError::Closed(
+                            ended.and_then(|checkout| checkout.reason),
+                        ))
                     }
                 }
             }
@@ -229,11 +272,20 @@ impl Checkouting {
         let open = self.checkouts().open_of_user(checkout.user).await?;
         let most = self.settlement.config.max_held_per_user;
         let over = checkout.holds().into_iter().filter(|wanted| {
-            let held = open.iter().flat_map(Checkout::holds).filter(|hold| hold.variant == wanted.variant);
-            held.map(|hold| hold.quantity).fold(0_u32, u32::saturating_add) > most
+            let held = open
+                .iter()
+                .flat_map(Checkout::holds)
+                .filter(|hold| hold.variant == wanted.variant);
+            held.map(|hold| hold.quantity)
+                .fold(0_u32, u32::saturating_add)
+                > most
         });
         let over: Vec<_> = over
-            .map(|hold| Shortage { variant: hold.variant, wanted: hold.quantity, available: most })
+            .map(|hold| Shortage {
+                variant: hold.variant,
+                wanted: hold.quantity,
+                available: most,
+            })
             .collect();
         if over.is_empty() {
             return Ok(());
@@ -243,7 +295,9 @@ impl Checkouting {
     }
 
     async fn fail(&self, checkout: &Checkout, reason: EndReason) -> Result<(), CheckoutError> {
-        self.checkouts().end(checkout, CheckoutStatus::Failed, reason, false).await?;
+        self.checkouts()
+            .end(checkout, CheckoutStatus::Failed, reason, false)
+            .await?;
         self.release(checkout).await
     }
 
@@ -281,7 +335,12 @@ impl Checkouting {
         }
         let ended = self
             .checkouts()
-            .end(&checkout, CheckoutStatus::Cancelled, EndReason::Cancelled, false)
+            .end(
+                &checkout,
+                CheckoutStatus::Cancelled,
+                EndReason::Cancelled,
+                false,
+            )
             .await?;
         let Some(ended) = ended else {
             return Err(CheckoutError::Closed(checkout.reason));
@@ -293,23 +352,40 @@ impl Checkouting {
 
 impl Checkout {
     fn short(&self, missing: &[Shortage]) -> CheckoutError {
-        short(self.lines.iter().map(|line| (line.line, line.variant)), missing)
+        short(
+            self.lines.iter().map(|line| (line.line, line.variant)),
+            missing,
+        )
     }
 }
 
 /// Names the lines of the variants that are short.
 fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage]) -> CheckoutError {
-    let named = lines.enumerate().filter_map(|(place, (item_id, variant_id))| {
-        let shortage = missing.iter().find(|shortage| shortage.variant == variant_id)?;
-        let (wanted, available) = (shortage.wanted, shortage.available);
-        Some(ShortLine { place, item_id, variant_id, wanted, available })
-    });
+    let named = lines
+        .enumerate()
+        .filter_map(|(place, (item_id, variant_id))| {
+            let shortage = missing
+                .iter()
+                .find(|shortage| shortage.variant == variant_id)?;
+            let (wanted, available) = (shortage.wanted, shortage.available);
+            Some(ShortLine {
+                place,
+                item_id,
+                variant_id,
+                wanted,
+                available,
+            })
+        });
     CheckoutError::Short(named.collect())
 }
 
 fn frozen(line: &crate::cart::Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
     let mut options = offer.options.clone();
-    options.extend(line.options.iter().map(|(name, value)| (name.clone(), value.clone())));
+    options.extend(
+        line.options
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     Ok(CheckoutLine {
         line: line.id,
         product: offer.product,

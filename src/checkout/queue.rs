@@ -30,7 +30,11 @@ impl Queue {
     pub(super) async fn wait(&self, id: CheckoutId) -> Turn {
         let line = self.lock().entry(id).or_default().clone();
         let guard = Some(line.lock_owned().await);
-        Turn { queue: self.clone(), id, guard }
+        Turn {
+            queue: self.clone(),
+            id,
+            guard,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -43,7 +47,10 @@ impl Drop for Turn {
         self.guard = None;
         let mut waiting = self.queue.lock();
         // The map's own handle is the last one: nobody waits.
-        if waiting.get(&self.id).is_some_and(|line| Arc::strong_count(line) == 1) {
+        if waiting
+            .get(&self.id)
+            .is_some_and(|line| Arc::strong_count(line) == 1)
+        {
             waiting.remove(&self.id);
         }
     }

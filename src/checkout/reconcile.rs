@@ -28,7 +28,12 @@ impl Reconciler {
     #[must_use]
     pub fn new(mongo: &Mongo, settlement: Settlement, refunds: Refunds) -> Self {
         let every = settlement.config.reconcile_every();
-        Self { settlement, refunds, lease: Lease::new(mongo, "reconciler"), every }
+        Self {
+            settlement,
+            refunds,
+            lease: Lease::new(mongo, "reconciler"),
+            every,
+        }
     }
 
     fn sweep_later(ctx: &mut Context<Self>, wait: Duration) {
@@ -44,7 +49,9 @@ impl Reconciler {
             let then = sweep.into_actor(this).map(|done, this, ctx| {
                 match done {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "a sweep failed; the next one goes on"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "a sweep failed; the next one goes on")
+                    }
                     Err(error) => tracing::error!(%error, "a sweep panicked; the next one goes on"),
                 }
                 Self::sweep_later(ctx, this.every);
@@ -77,7 +84,9 @@ impl Sweep {
         }
         let idle = self.every.min(Duration::from_secs(5));
         let unfinished = self.settlement.checkouts.unfinished(idle).await?;
-        futures_util::stream::iter(unfinished).for_each_concurrent(AT_ONCE, |id| self.look_after(id)).await;
+        futures_util::stream::iter(unfinished)
+            .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
+            .await;
         self.free_orphans().await?;
         self.refunds.resume().await
     }

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use mongodb::ClientSession;
+
 use crate::{
     cart::Carts,
     catalog::Stock,
@@ -16,7 +18,7 @@ use crate::{
         store::Checkouts,
     },
     config::CheckoutConfig,
-    id::{CheckoutId, LineId, OrderId},
+    id::{CartId, CheckoutId, LineId, OrderId},
     mongo::{Mongo, StoreError},
     orders::{NewOrder, OrderItem, OrderPayment, Orders, PaymentStatus},
     payments::{
@@ -96,7 +98,11 @@ impl Settlement {
         let _turn = self.queue.wait(id).await;
         let mut declined = false;
         for _ in 0..MAX_STEPS {
-            let checkout = self.checkouts.find(id).await?.ok_or(SettleError::NotFound)?;
+            let checkout = self
+                .checkouts
+                .find(id)
+                .await?
+                .ok_or(SettleError::NotFound)?;
             let step = checkout.next_step();
             tracing::debug!(checkout.id = %id, ?step, "settling");
             let turn = match step {
@@ -104,7 +110,7 @@ impl Settlement {
                 Step::Ask(payment) => self.ask(checkout, &payment, declined).await?,
                 Step::Pin => self.pin(checkout).await?,
                 Step::Capture(payment) => self.capture(checkout, &payment, &mut declined).await?,
-                Step::Book(capture) => self.book(checkout, &capture).await?,
+                Step::Book(payment, capture) => self.book(checkout, payment, &capture).await?,
                 Step::Sell => self.sell(&checkout).await?,
                 Step::Release => self.release(&checkout).await?,
                 Step::Refund(capture) => self.give_back(checkout, &capture).await?,
@@ -156,7 +162,12 @@ impl Settlement {
     /// The payment is gone at the provider.
     async fn lapse(&self, checkout: Checkout) -> Result<Turn, StoreError> {
         self.checkouts
-            .end(&checkout, CheckoutStatus::Expired, EndReason::ApprovalLapsed, false)
+            .end(
+                &checkout,
+                CheckoutStatus::Expired,
+                EndReason::ApprovalLapsed,
+                false,
+            )
             .await?;
         Ok(Turn::Again)
     }
@@ -177,7 +188,10 @@ impl Settlement {
         if self.stock.pin(checkout.id, checkout.variants()).await? {
             return Ok(true);
         }
-        let taken = self.stock.hold(checkout.id, &checkout.holds(), self.config.reservation()).await?;
+        let taken = self
+            .stock
+            .hold(checkout.id, &checkout.holds(), self.config.reservation())
+            .await?;
         Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
     }
 
@@ -199,11 +213,17 @@ impl Settlement {
         };
         match captured {
             Ok(found) => self.write_down(checkout, found).await,
-            Err(GatewayError::Refused { status: CONFLICT, .. }) => {
+            Err(GatewayError::Refused {
+                status: CONFLICT, ..
+            }) => {
                 tokio::time::sleep(IN_PROGRESS).await;
                 Ok(Turn::Again)
             }
-            Err(GatewayError::Refused { status: UNPROCESSABLE, issue, debug_id }) => {
+            Err(GatewayError::Refused {
+                status: UNPROCESSABLE,
+                issue,
+                debug_id,
+            }) => {
                 tracing::info!(checkout.id = %checkout.id, issue, debug_id, "capture refused");
                 self.refused(checkout, payment, &issue, declined).await
             }
@@ -216,10 +236,16 @@ impl Settlement {
         }
     }
 
-    async fn write_down(&self, checkout: Checkout, found: ProviderOrder) -> Result<Turn, StoreError> {
+    async fn write_down(
+        &self,
+        checkout: Checkout,
+        found: ProviderOrder,
+    ) -> Result<Turn, StoreError> {
         match found.captures.first() {
             Some(capture) => {
-                self.checkouts.captured(checkout.id, &CaptureRecord::of(capture)).await?;
+                self.checkouts
+                    .captured(checkout.id, &CaptureRecord::of(capture))
+                    .await?;
                 Ok(Turn::Again)
             }
             None => Ok(Turn::Rest(Settled::Unclear(GatewayError::Unknown(
@@ -238,13 +264,17 @@ impl Settlement {
         let life = self.config.reservation();
         if issue == "ORDER_NOT_APPROVED" {
             let back = self.checkouts.back_to_buyer(checkout.id, life).await?;
-            self.stock.unpin(checkout.id, checkout.variants(), life).await?;
+            self.stock
+                .unpin(checkout.id, checkout.variants(), life)
+                .await?;
             return Ok(Turn::Rest(Settled::NotApproved(back.unwrap_or(checkout))));
         }
         if BACK_TO_BUYER.contains(&issue) {
             *declined = true;
             self.checkouts.back_to_buyer(checkout.id, life).await?;
-            self.stock.unpin(checkout.id, checkout.variants(), life).await?;
+            self.stock
+                .unpin(checkout.id, checkout.variants(), life)
+                .await?;
             return Ok(Turn::Again);
         }
         // Refused for good, unless an earlier call of ours is what the refusal is about.
@@ -261,7 +291,12 @@ impl Settlement {
     }
 
     /// Makes the order of the capture, or sends the money back where none can be made.
-    async fn book(&self, checkout: Checkout, capture: &CaptureRecord) -> Result<Turn, StoreError> {
+    async fn book(
+        &self,
+        checkout: Checkout,
+        payment: ProviderOrderId,
+        capture: &CaptureRecord,
+    ) -> Result<Turn, StoreError> {
         if capture.standing == Standing::Declined {
             let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
             self.checkouts.end(&checkout, to, reason, false).await?;
@@ -273,28 +308,41 @@ impl Settlement {
         }
         // A capture found by asking may have come after the holds lapsed.
         if !self.keep_stock(&checkout).await? {
-            return self.cannot_keep(checkout, EndReason::InsufficientStock).await;
+            return self
+                .cannot_keep(checkout, EndReason::InsufficientStock)
+                .await;
         }
-        self.place(&checkout, capture).await?;
+        self.place(&checkout, payment, capture).await?;
         Ok(Turn::Again)
     }
 
     async fn cannot_keep(&self, checkout: Checkout, reason: EndReason) -> Result<Turn, StoreError> {
-        self.checkouts.end(&checkout, CheckoutStatus::Failed, reason, true).await?;
+        self.checkouts
+            .end(&checkout, CheckoutStatus::Failed, reason, true)
+            .await?;
         Ok(Turn::Again)
     }
 
     /// One transaction: order and event, checkout completed, cart emptied of what was bought.
-    async fn place(&self, checkout: &Checkout, capture: &CaptureRecord) -> Result<(), StoreError> {
-        let order = new_order(checkout, capture);
-        let bought: Vec<(LineId, u32)> =
-            checkout.lines.iter().map(|line| (line.line, line.quantity)).collect();
-        let placed = self.mongo.transaction(async |session| {
-            if !self.checkouts.complete_in(session, checkout.id, order.id).await? {
-                return Ok(());
-            }
-            self.orders.insert_in(session, &order).await?;
-            self.carts.take_out_in(session, checkout.cart, &bought).await
+    async fn place(
+        &self,
+        checkout: &Checkout,
+        payment: ProviderOrderId,
+        capture: &CaptureRecord,
+    ) -> Result<(), StoreError> {
+        let writing = Writing {
+            room: self.clone(),
+            checkout: checkout.id,
+            cart: checkout.cart,
+            order: new_order(checkout, payment, capture),
+            bought: checkout
+                .lines
+                .iter()
+                .map(|line| (line.line, line.quantity))
+                .collect(),
+        };
+        let placed = self.mongo.transaction_with(writing, |session, writing| {
+            Box::pin(async move { writing.write(session).await })
         });
         match placed.await {
             // The unique indexes say that the order stands: another was first.
@@ -316,7 +364,11 @@ impl Settlement {
     }
 
     /// Sends back money that no order can be made of.
-    async fn give_back(&self, checkout: Checkout, capture: &CaptureRecord) -> Result<Turn, StoreError> {
+    async fn give_back(
+        &self,
+        checkout: Checkout,
+        capture: &CaptureRecord,
+    ) -> Result<Turn, StoreError> {
         let state = match self.payments.capture_state(&capture.id).await {
             Ok(state) => state,
             Err(unclear) => return Ok(Turn::Rest(Settled::Unclear(unclear))),
@@ -328,16 +380,46 @@ impl Settlement {
         let note = Some("This purchase could not be completed.");
         match self.payments.refund(&capture.id, amount, &key, note).await {
             Ok(refund) if refund.status != RefundStatus::Failed => {
-                self.checkouts.refunded(checkout.id, refund.id.as_str()).await?;
+                self.checkouts
+                    .refunded(checkout.id, refund.id.as_str())
+                    .await?;
                 Ok(Turn::Again)
             }
             Ok(_failed) => Ok(Turn::Rest(Settled::Closed(checkout))),
             Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
-                self.checkouts.refunded(checkout.id, "by the provider").await?;
+                self.checkouts
+                    .refunded(checkout.id, "by the provider")
+                    .await?;
                 Ok(Turn::Again)
             }
             Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
         }
+    }
+}
+
+/// What the order's transaction writes.
+struct Writing {
+    room: Settlement,
+    checkout: CheckoutId,
+    cart: CartId,
+    order: NewOrder,
+    bought: Vec<(LineId, u32)>,
+}
+
+impl Writing {
+    async fn write(&self, session: &mut ClientSession) -> mongodb::error::Result<()> {
+        let room = &self.room;
+        if !room
+            .checkouts
+            .complete_in(session, self.checkout, self.order.id)
+            .await?
+        {
+            return Ok(());
+        }
+        room.orders.insert_in(session, &self.order).await?;
+        room.carts
+            .take_out_in(session, self.cart, &self.bought)
+            .await
     }
 }
 
@@ -350,7 +432,7 @@ fn at_rest(checkout: Checkout, declined: bool) -> Settled {
     }
 }
 
-fn new_order(checkout: &Checkout, capture: &CaptureRecord) -> NewOrder {
+fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRecord) -> NewOrder {
     let items = checkout.lines.iter().map(|line| OrderItem {
         line: line.line,
         product: line.product,
@@ -381,10 +463,10 @@ fn new_order(checkout: &Checkout, capture: &CaptureRecord) -> NewOrder {
         total: checkout.totals.total,
         shipping_address: checkout.shipping_address.clone(),
         billing_address: checkout.billing_address.clone(),
-        shipping_method: checkout.shipping.name.clone(),
+        shipping_method: checkout.shipping.id.clone(),
         payment: OrderPayment {
             status,
-            provider_order: checkout.provider_order.clone(),
+            provider_order: payment,
             capture: capture.id.clone(),
             captured: checkout.totals.total,
             refunded: crate::money::Money::zero(checkout.totals.total.currency),

@@ -71,18 +71,30 @@ fn changing(mut fields: Document) -> Vec<Document> {
 
 impl Checkouts {
     pub(super) fn new(mongo: &Mongo) -> Self {
-        Self { documents: mongo.database().collection("checkouts") }
+        Self {
+            documents: mongo.database().collection("checkouts"),
+        }
     }
 
     /// Writes a new checkout that lapses `life` from now; `false` where the cart has an open one.
     /// Index used: `_id`.
-    pub(super) async fn begin(&self, checkout: &Checkout, life: Duration) -> Result<bool, StoreError> {
-        let times = doc! { "created_at": "$$NOW", "updated_at": "$$NOW", "expires_at": from_now(life) };
+    pub(super) async fn begin(
+        &self,
+        checkout: &Checkout,
+        life: Duration,
+    ) -> Result<bool, StoreError> {
+        let times =
+            doc! { "created_at": "$$NOW", "updated_at": "$$NOW", "expires_at": from_now(life) };
         let fresh = doc! { "$mergeObjects": [literal(to_document(checkout)?), times] };
         let whole = vec![doc! { "$replaceWith": { "$cond": [
             { "$eq": [{ "$type": "$status" }, "missing"] }, fresh, "$$ROOT",
         ] } }];
-        match self.documents.update_one(doc! { "_id": checkout.id }, whole).upsert(true).await {
+        match self
+            .documents
+            .update_one(doc! { "_id": checkout.id }, whole)
+            .upsert(true)
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if crate::mongo::is_duplicate_key(&error) => Ok(false),
             Err(error) => Err(error.into()),
@@ -101,8 +113,14 @@ impl Checkouts {
     }
 
     /// The checkout of a payment. Index used: `provider_order`.
-    pub(super) async fn of_payment(&self, id: &ProviderOrderId) -> Result<Option<Checkout>, StoreError> {
-        Ok(self.documents.find_one(doc! { "provider_order": id }).await?)
+    pub(super) async fn of_payment(
+        &self,
+        id: &ProviderOrderId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        Ok(self
+            .documents
+            .find_one(doc! { "provider_order": id })
+            .await?)
     }
 
     /// The checkout of a capture. Index used: `capture`.
@@ -119,7 +137,9 @@ impl Checkouts {
         fields: Document,
     ) -> Result<Option<Checkout>, StoreError> {
         let unmoved = doc! { "_id": id, "status": from.as_str() };
-        let changed = self.documents.find_one_and_update(unmoved, changing(fields));
+        let changed = self
+            .documents
+            .find_one_and_update(unmoved, changing(fields));
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
@@ -140,14 +160,22 @@ impl Checkouts {
     }
 
     /// Begins to take the money.
-    pub(super) async fn begin_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
+    pub(super) async fn begin_capture(
+        &self,
+        id: CheckoutId,
+    ) -> Result<Option<Checkout>, StoreError> {
         let fields = doc! { "status": CheckoutStatus::Capturing.as_str() };
-        self.change(id, CheckoutStatus::AwaitingApproval, fields).await
+        self.change(id, CheckoutStatus::AwaitingApproval, fields)
+            .await
     }
 
     /// Writes down that a capture will be sent.
-    pub(super) async fn intend_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        self.change(id, CheckoutStatus::Capturing, doc! { "capture_sent": true }).await
+    pub(super) async fn intend_capture(
+        &self,
+        id: CheckoutId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        self.change(id, CheckoutStatus::Capturing, doc! { "capture_sent": true })
+            .await
     }
 
     /// Hands it back to the buyer: the funding was declined, the same payment can be approved anew.
@@ -185,7 +213,11 @@ impl Checkouts {
     ) -> mongodb::error::Result<bool> {
         let unmoved = doc! { "_id": id, "status": CheckoutStatus::Capturing.as_str() };
         let fields = doc! { "status": CheckoutStatus::Completed.as_str(), "order": order };
-        let changed = self.documents.update_one(unmoved, changing(fields)).session(session).await?;
+        let changed = self
+            .documents
+            .update_one(unmoved, changing(fields))
+            .session(session)
+            .await?;
         Ok(changed.matched_count == 1)
     }
 
@@ -229,14 +261,18 @@ impl Checkouts {
     /// Writes down that no stock is held for it any more.
     pub(super) async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });
-        self.documents.update_one(doc! { "_id": id }, fields).await?;
+        self.documents
+            .update_one(doc! { "_id": id }, fields)
+            .await?;
         Ok(())
     }
 
     /// Writes down that its money went back.
     pub(super) async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
         let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
-        self.documents.update_one(doc! { "_id": id }, fields).await?;
+        self.documents
+            .update_one(doc! { "_id": id }, fields)
+            .await?;
         Ok(())
     }
 
@@ -254,10 +290,17 @@ impl Checkouts {
             "$or": [{ "status": { "$in": OPEN.to_vec() } }, { "stock_open": true }, { "refund_due": true }],
             "$expr": quiet,
         };
-        let found = self.documents.clone_with_type::<Document>().find(wanted);
-        let found = found.projection(doc! { "_id": 1 }).sort(doc! { "updated_at": 1 }).limit(SWEEP).await?;
+        let documents = self.documents.clone_with_type::<Document>();
+        let found = documents.find(wanted);
+        let found = found
+            .projection(doc! { "_id": 1 })
+            .sort(doc! { "updated_at": 1 })
+            .limit(SWEEP)
+            .await?;
         let documents: Vec<Document> = found.try_collect().await?;
-        let ids = documents.iter().filter_map(|document| document.get_object_id("_id").ok());
+        let ids = documents
+            .iter()
+            .filter_map(|document| document.get_object_id("_id").ok());
         Ok(ids.map(CheckoutId::from_object_id).collect())
     }
 

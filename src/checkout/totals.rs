@@ -55,7 +55,10 @@ pub fn shipping_methods<'c>(
     let serving = store.shipping.iter().filter(move |method| {
         named(method)
             || method.serves(country)
-                && !store.shipping.iter().any(|other| other.id == method.id && named(other))
+                && !store
+                    .shipping
+                    .iter()
+                    .any(|other| other.id == method.id && named(other))
     });
     serving.map(move |method| (method, shipping_price(method, goods)))
 }
@@ -63,9 +66,13 @@ pub fn shipping_methods<'c>(
 /// Ten-thousandths of tax at `address`.
 fn tax_rate(store: &StoreConfig, address: &PostalAddress) -> u32 {
     let applies = |country: &str, region: Option<&str>| {
-        country == address.country && region.is_none_or(|region| address.region.as_deref() == Some(region))
+        country == address.country
+            && region.is_none_or(|region| address.region.as_deref() == Some(region))
     };
-    let first = store.tax.iter().find(|tax| applies(&tax.country, tax.region.as_deref()));
+    let first = store
+        .tax
+        .iter()
+        .find(|tax| applies(&tax.country, tax.region.as_deref()));
     first.map_or(0, |tax| tax.basis_points)
 }
 
@@ -89,7 +96,13 @@ pub fn totals(
     if total.amount > MAX_AMOUNT {
         return Err(MoneyError::Overflow);
     }
-    Ok(Totals { subtotal, discount, shipping, tax, total })
+    Ok(Totals {
+        subtotal,
+        discount,
+        shipping,
+        tax,
+        total,
+    })
 }
 
 #[cfg(test)]
@@ -118,8 +131,16 @@ mod tests {
                 method("express", &["US"], 1_500, 0),
             ],
             tax: vec![
-                TaxConfig { country: "US".into(), region: Some("CA".into()), basis_points: 725 },
-                TaxConfig { country: "DE".into(), region: None, basis_points: 1_900 },
+                TaxConfig {
+                    country: "US".into(),
+                    region: Some("CA".into()),
+                    basis_points: 725,
+                },
+                TaxConfig {
+                    country: "DE".into(),
+                    region: None,
+                    basis_points: 1_900,
+                },
             ],
         }
     }
@@ -146,9 +167,14 @@ mod tests {
         let store = store();
         let offered = |country, goods| -> Vec<(String, i64)> {
             let methods = shipping_methods(&store, country, usd(goods));
-            methods.map(|(method, price)| (method.id.clone(), price.amount)).collect()
+            methods
+                .map(|(method, price)| (method.id.clone(), price.amount))
+                .collect()
         };
-        assert_eq!(offered("US", 4_999), [("standard".to_owned(), 500), ("express".to_owned(), 1_500)]);
+        assert_eq!(
+            offered("US", 4_999),
+            [("standard".to_owned(), 500), ("express".to_owned(), 1_500)]
+        );
         assert_eq!(offered("US", 5_000)[0].1, 0);
         assert_eq!(offered("FR", 9_000), [("standard".to_owned(), 900)]);
     }
@@ -157,7 +183,10 @@ mod tests {
     fn tax_follows_country_and_region_and_rounds_once() {
         let store = store();
         let tax = |address: &PostalAddress| {
-            totals(&store, [usd(1_000), usd(999)], usd(0), usd(500), address).unwrap().tax.amount
+            totals(&store, [usd(1_000), usd(999)], usd(0), usd(500), address)
+                .unwrap()
+                .tax
+                .amount
         };
         assert_eq!(tax(&address("US", Some("CA"))), 181);
         assert_eq!(tax(&address("US", Some("TX"))), 0);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bson::{Bson, Document, doc, oid::ObjectId};
-use mongodb::Collection;
+use mongodb::{Collection, options::ReturnDocument};
 
 use super::{Mongo, StoreError, is_duplicate_key};
 
@@ -33,15 +33,33 @@ impl Lease {
     /// # Errors
     /// When the database refuses.
     pub async fn take(&self, life: Duration) -> Result<bool, StoreError> {
-        let free = doc! { "_id": self.name, "$expr": { "$or": [
+        let free = doc! { "$or": [
+            { "$eq": [{ "$ifNull": ["$holder", Bson::Null] }, Bson::Null] },
             { "$eq": ["$holder", self.holder] },
             { "$lt": ["$until", "$$NOW"] },
-        ] } };
+        ] };
         let until = doc! { "$add": ["$$NOW", i64::try_from(life.as_millis()).unwrap_or(i64::MAX)] };
-        let take = vec![doc! { "$set": { "holder": self.holder, "until": until } }];
-        match self.documents.update_one(free, take).upsert(true).await {
-            Ok(done) => Ok(done.matched_count == 1 || done.upserted_id.is_some()),
-            // Another node holds it: the upsert met its document.
+        let take = vec![
+            doc! { "$set": { "free": free } },
+            doc! { "$set": {
+                "holder": { "$cond": ["$free", self.holder, "$holder"] },
+                "until": { "$cond": ["$free", until, "$until"] },
+            } },
+            doc! { "$unset": "free" },
+        ];
+        let taken = self
+            .documents
+            .find_one_and_update(doc! { "_id": self.name }, take);
+        match taken
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .await
+        {
+            Ok(lease) => {
+                let holder = lease.and_then(|lease| lease.get_object_id("holder").ok());
+                Ok(holder == Some(self.holder))
+            }
+            // Another node made the document at the same moment.
             Err(error) if is_duplicate_key(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -110,14 +110,11 @@ async fn a_user_has_a_hundred_devices_at_most() {
     let ada = shop.register("ada@example.com").await;
     let user: UserId = ada.user["id"].as_str().unwrap().parse().unwrap();
     let rooms = &shop.accounts.0;
-    for _ in 0..MAX_SESSIONS {
+    let opened = (0..MAX_SESSIONS).map(|_| async {
         let token = rooms.refresh.first(SessionId::new());
-        rooms
-            .sessions
-            .open(user, &token, &Device::default())
-            .await
-            .unwrap();
-    }
+        rooms.sessions.open(user, &token, &Device::default()).await
+    });
+    futures_util::future::try_join_all(opened).await.unwrap();
     let newest = shop
         .login("ada@example.com", PASSWORD)
         .await

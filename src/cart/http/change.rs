@@ -34,13 +34,13 @@ pub(super) async fn present(
 ) -> Result<Option<Arc<Cart>>, Problem> {
     let (id, owner) = match visitor {
         Visitor::User(user) => {
-            let cart = carts.snapshot(cart_of(*user)).await.map_err(problem)?;
+            let cart = carts.snapshot(cart_of(*user)).await.map_err(cart_problem)?;
             return Ok(Some(Arc::new(cart)));
         }
         Visitor::Guest(guest) => (guest.token.cart, guest.token.owner()),
         Visitor::Nobody => return Ok(None),
     };
-    let found = carts.find(id).await.map_err(problem)?;
+    let found = carts.find(id).await.map_err(cart_problem)?;
     Ok(found.filter(|cart| cart.owner == owner))
 }
 
@@ -114,12 +114,13 @@ pub(super) async fn change(
             let detail = format!("the present version is {}", cart.version);
             Err(stale.detail(detail).with("cart", &view))
         }
-        Err(error) => Err(problem(error)),
+        Err(error) => Err(cart_problem(error)),
     }
 }
 
 /// The answer to a command that came to nothing.
-fn problem(error: CartError) -> Problem {
+/// A failed change as its answer.
+pub fn cart_problem(error: CartError) -> Problem {
     let second = std::time::Duration::from_secs(1);
     match error {
         CartError::Refused { refusal, .. } => refused(&refusal),

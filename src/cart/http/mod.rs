@@ -7,11 +7,12 @@ mod visitor;
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put, web};
 use utoipa_actix_web::service_config::ServiceConfig as Table;
 
-pub use self::visitor::{forget_guest, guest_token};
+pub use self::change::cart_problem;
+pub use self::visitor::{Visitor, forget_guest, guest_token};
 use self::{
     body::{AddDiscountRequest, AddLineRequest, SetLineRequest},
     change::{KEPT, change, present, shown},
-    visitor::{Expected, Visitor},
+    visitor::Expected,
 };
 use super::{
     Carts,
@@ -23,6 +24,19 @@ use crate::{
     id::LineId,
     problem::{Problem, ProblemBody},
 };
+
+impl Carts {
+    /// The visitor's cart at today's prices; `None` where there is none.
+    ///
+    /// # Errors
+    /// When database or catalogue cannot be read.
+    pub async fn shown_to(&self, visitor: &Visitor) -> Result<Option<CartView>, Problem> {
+        match present(self, visitor).await? {
+            Some(cart) => Ok(Some(self.view(&cart).await?)),
+            None => Ok(None),
+        }
+    }
+}
 
 /// Registers the room's routes.
 pub fn routes(table: &mut Table) {
@@ -106,10 +120,8 @@ async fn show_cart(
     visitor: Visitor,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    let view = match present(&carts, &visitor).await? {
-        Some(cart) => carts.view(&cart).await?,
-        None => CartView::nothing(carts.0.currency),
-    };
+    let view = carts.shown_to(&visitor).await?;
+    let view = view.unwrap_or_else(|| CartView::nothing(carts.0.currency));
     if view.as_seen && not_modified(&request, &etag(view.version)) {
         let mut unchanged = HttpResponse::NotModified();
         unchanged.insert_header((header::ETAG, etag(view.version)));

@@ -25,13 +25,13 @@ const HEADER: HeaderName = HeaderName::from_static("x-cart-token");
 const NO_VERSION: u64 = u64::MAX;
 
 /// A guest who shows a token; whether it names a cart is seen later.
-pub(super) struct Guest {
+pub struct Guest {
     pub(super) token: GuestToken,
     pub(super) by_cookie: bool,
 }
 
 /// Whose cart a request is about.
-pub(super) enum Visitor {
+pub enum Visitor {
     /// A signed-in user; a guest's token beside it counts for nothing.
     User(UserId),
     /// A guest with a token.

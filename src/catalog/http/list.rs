@@ -12,6 +12,7 @@ use crate::{
     catalog::{
         Catalog, CatalogError,
         index::{Facet, SearchPage, SearchQuery, Suggestion},
+        model::Product,
         view::{Audience, Encoded, ProductView},
     },
     http::{Params, invalid_parameter},
@@ -158,7 +159,7 @@ async fn make_page(
 async fn staff_items(catalog: &Catalog, page: &SearchPage) -> Result<Vec<Vec<u8>>, Problem> {
     let stores = &catalog.shared;
     let products = stores.products.find_all(&page.ids).await?;
-    let variants: Vec<_> = products.iter().flat_map(|p| p.variant_ids()).collect();
+    let variants: Vec<_> = products.iter().flat_map(Product::variant_ids).collect();
     let levels = stores.stock.levels(&variants).await?;
     let ordered = page.ids.iter();
     let ordered = ordered.filter_map(|id| products.iter().find(|product| product.id == *id));

@@ -181,15 +181,11 @@ impl ProductDraft {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let by_sku = |draft: &DraftVariant, old: &Variant| old.sku == draft.sku;
-        let by_options = |draft: &DraftVariant, old: &Variant| old.options == draft.options;
-        let rules: [&dyn Fn(&DraftVariant, &Variant) -> bool; 2] = [&by_sku, &by_options];
-        for fits in rules {
-            for (id, draft) in ids.iter_mut().zip(&self.variants) {
-                if id.is_none() {
-                    *id = take(&|old| fits(draft, old));
-                }
-            }
+        for (id, draft) in ids.iter_mut().zip(&self.variants) {
+            *id = id.or_else(|| take(&|old| old.sku == draft.sku));
+        }
+        for (id, draft) in ids.iter_mut().zip(&self.variants) {
+            *id = id.or_else(|| take(&|old| old.options == draft.options));
         }
         let ids = ids.into_iter().map(|id| id.unwrap_or_else(VariantId::new));
         Ok(ids.collect())

@@ -10,6 +10,8 @@ mod product;
 mod product_type;
 mod schema;
 mod slug;
+#[cfg(test)]
+mod tests;
 mod variants;
 mod write;
 

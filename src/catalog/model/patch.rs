@@ -1,6 +1,6 @@
 //! Merge patches (RFC 7396) over a product's written form.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use validator::{Validate, ValidationErrors};
 
@@ -32,10 +32,7 @@ pub struct PatchProduct(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for PatchProduct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Object(members) => Ok(Self(members)),
-            _other => Err(de::Error::custom("invalid type: expected an object")),
-        }
+        Map::deserialize(deserializer).map(Self)
     }
 }
 

@@ -61,7 +61,7 @@ impl Amount {
             10_u64.pow(currency.exponent().saturating_sub(decimals)),
         );
         let minor = money.amount.unsigned_abs();
-        if minor % scale != 0 {
+        if !minor.is_multiple_of(scale) {
             return Err(AmountError::Fraction(currency));
         }
         let sign = if money.amount < 0 { "-" } else { "" };

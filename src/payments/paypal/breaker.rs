@@ -29,11 +29,10 @@ impl Breaker {
         if state.failures < THRESHOLD {
             return Ok(());
         }
-        let waited = state
-            .last_probe
-            .map_or(PROBE_EVERY, |probe| now.saturating_duration_since(probe));
-        if waited < PROBE_EVERY {
-            return Err(PROBE_EVERY - waited);
+        let next_probe = state.last_probe.map_or(now, |probe| probe + PROBE_EVERY);
+        let wait = next_probe.saturating_duration_since(now);
+        if !wait.is_zero() {
+            return Err(wait);
         }
         state.last_probe = Some(now);
         Ok(())

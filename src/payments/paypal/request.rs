@@ -75,6 +75,7 @@ struct FullName {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_field_names, reason = "PayPal's names")]
 struct Address {
     address_line_1: String,
     #[serde(skip_serializing_if = "Option::is_none")]

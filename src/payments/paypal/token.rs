@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A token counts as expired this long before it is, or a tenth of its life where that is less.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// A token in use; two calls that hold the same one hold the same allocation.
 pub(super) type Token = Arc<SecretString>;

@@ -1,5 +1,6 @@
 //! What the tests of this room share.
 
+mod authority;
 mod stub;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) fn usd(cents: i64) -> Money {
     Money::new(cents, Currency::USD)
 }
 
+pub(crate) use authority::{Authority, Leaf, Made, Message};
 pub(crate) use stub::{Reply, Seen, Stub};
 
 /// Two mugs, with everything a payment can have.
