@@ -7,10 +7,14 @@ use utoipa::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 
 use crate::{
+    accounts, cart,
     catalog::{self, Catalog},
+    checkout,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
+    orders, payments,
     problem::{Code, Problem, ProblemBody},
+    realtime,
 };
 
 /// What the document says besides its operations.
@@ -66,7 +70,14 @@ impl utoipa::Modify for Problems {
 /// The table: every room's routes.
 fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
-    catalog::routes(routes);
+    routes
+        .configure(accounts::routes)
+        .configure(catalog::routes)
+        .configure(cart::routes)
+        .configure(checkout::routes)
+        .configure(orders::routes)
+        .configure(payments::routes)
+        .configure(realtime::routes);
 }
 
 /// The OpenAPI 3.1 document of the table.

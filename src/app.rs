@@ -1,29 +1,57 @@
 //! Builds each client, store and actor once, serves until told to stop, and stops in order.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    any::Any,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use actix::Actor;
 use actix_web::{
     App, HttpServer,
-    dev::{Server, ServerHandle},
+    dev::{Extensions, Server, ServerHandle},
     middleware::{Compress, from_fn},
+    rt::net::TcpStream,
     web::{self, ServiceConfig},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
-    accounts::Tokens,
+    accounts::{self, Accounts, Tokens},
     api,
-    catalog::{self, Catalog, Stock},
+    cart::{self, Carts},
+    catalog::{self, Catalog, Exporter, Importer, Stock},
+    checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
+    orders::{self, Orders, Refunds},
+    payments::{
+        self, Payments,
+        inbox::{Inbox, Workers},
+        paypal::{PayPal, SetupError},
+    },
     problem::{Code, Problem},
+    realtime::{self, Hub, Tickets},
 };
+
+/// A client that has not sent its request's head by then is cut off.
+const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// An idle connection is kept this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A peer that takes no byte for this long is gone, whatever it says: without it a stream whose reader
+/// has stopped would never be polled again, and never end.
+const UNREAD_LIMIT: Duration = Duration::from_secs(30);
+/// How often what was counted for idle clients is forgotten.
+const TIDY: Duration = Duration::from_secs(60);
+/// How long cart sessions may take to write what they hold at shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// The collections whose changes other parts of the shop follow.
 fn fed() -> Vec<&'static str> {
-    catalog::FED.to_vec()
+    [catalog::FED.as_slice(), &[accounts::FED], &realtime::FED].concat()
 }
 
 /// The shop cannot start; one line.
@@ -32,6 +60,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The payment provider.
+    #[error(transparent)]
+    Payments(#[from] SetupError),
     /// The socket.
     #[error("server.bind: {0}")]
     Bind(#[from] std::io::Error),
@@ -40,7 +71,17 @@ pub enum StartError {
 /// Every collection of the shop, as declared by its room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    [idempotency::collections(), catalog::collections()].concat()
+    [
+        idempotency::collections(),
+        accounts::collections(),
+        catalog::collections(),
+        cart::collections(),
+        checkout::collections(),
+        orders::collections(),
+        payments::collections(),
+        realtime::collections(),
+    ]
+    .concat()
 }
 
 /// Everything that requests share; cheap to clone.
@@ -50,16 +91,26 @@ pub struct Shop {
     mongo: Mongo,
     feed: Feed,
     tokens: Tokens,
+    accounts: Accounts,
     limits: RateLimits,
     proxies: TrustedProxies,
     idempotency: Idempotency,
     stock: Stock,
     catalog: Catalog,
+    carts: Carts,
+    orders: Orders,
+    refunds: Refunds,
+    checkouting: Checkouting,
+    inbox: Inbox,
+    followers: Arc<Mutex<Option<Workers>>>,
+    hub: Hub,
+    tickets: Tickets,
     metrics: Option<PrometheusHandle>,
 }
 
 impl Shop {
-    /// Connects to the replica set at `uri`, applies the schema and starts the actors.
+    /// Connects to the replica set at `uri`, applies the schema and starts the actors; to be called inside
+    /// the actix system.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the schema.
@@ -71,19 +122,67 @@ impl Shop {
         let mongo = Mongo::connect(uri, &config.mongodb).await?;
         schema::apply(mongo.database(), &collections()).await?;
         let feed = Feed::open(uri, &config.mongodb.database, &fed()).await?;
+        let tokens = Tokens::new(&config.auth);
+        let accounts = Accounts::new(&mongo, &tokens, &config.auth);
+        accounts.follow(&feed).await?;
         let stock = Stock::new(&mongo);
-        Ok(Self {
-            catalog: Catalog::open(&mongo, &feed, &stock, &config),
-            tokens: Tokens::new(&config.auth),
+        let catalog = Catalog::open(&mongo, &feed, &stock, &config);
+        let paypal = Arc::new(PayPal::new(&config.paypal)?);
+        let payments = Payments::new(paypal.clone());
+        let inbox = Inbox::open(&mongo, paypal);
+        let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
+        let orders = Orders::new(&mongo, &stock);
+        let refunds = Refunds::new(orders.clone(), payments.clone());
+        let neighbours = Neighbours {
+            mongo: mongo.clone(),
+            catalog: catalog.clone(),
+            stock: stock.clone(),
+            carts: carts.clone(),
+            orders: orders.clone(),
+            payments: payments.clone(),
+        };
+        let checkouting = Checkouting::new(&config, neighbours);
+        let followers = inbox.start(Arc::new(checkouting.settlement().clone()));
+        Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
+        let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
+        let shop = Self {
+            tokens,
+            accounts,
             limits: RateLimits::new(&config.rate_limit),
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
             idempotency: Idempotency::new(&mongo),
             stock,
+            catalog,
+            carts,
+            orders,
+            refunds,
+            checkouting,
+            inbox,
+            followers: Arc::new(Mutex::new(Some(followers))),
+            hub,
+            tickets: Tickets::new(&mongo),
             config: Arc::new(config),
             mongo,
             feed,
             metrics,
-        })
+        };
+        shop.tidy_up();
+        Ok(shop)
+    }
+
+    /// Forgets idle clients' counts, and lets measures catch up, now and then.
+    fn tidy_up(&self) {
+        let (limits, metrics) = (self.limits.clone(), self.metrics.clone());
+        actix_web::rt::spawn(async move {
+            let mut every = actix_web::rt::time::interval(TIDY);
+            loop {
+                every.tick().await;
+                limits.forget_idle();
+                if let Some(metrics) = &metrics {
+                    metrics.run_upkeep();
+                }
+            }
+        });
     }
 
     /// Hands every room what it needs, as application data.
@@ -92,11 +191,24 @@ impl Shop {
             .app_data(web::Data::new(self.mongo.clone()))
             .app_data(web::Data::new(self.feed.clone()))
             .app_data(web::Data::new(self.tokens.clone()))
+            .app_data(web::Data::new(self.accounts.clone()))
             .app_data(web::Data::new(self.limits.clone()))
             .app_data(web::Data::new(self.proxies.clone()))
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.catalog.clone()))
+            .app_data(web::Data::new(Importer::new(
+                &self.mongo,
+                self.config.store.currency,
+            )))
+            .app_data(web::Data::new(Exporter::new(&self.mongo)))
+            .app_data(web::Data::new(self.carts.clone()))
+            .app_data(web::Data::new(self.orders.clone()))
+            .app_data(web::Data::new(self.refunds.clone()))
+            .app_data(web::Data::new(self.checkouting.clone()))
+            .app_data(web::Data::new(self.inbox.clone()))
+            .app_data(web::Data::new(self.hub.clone()))
+            .app_data(web::Data::new(self.tickets.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {
@@ -124,6 +236,9 @@ impl Shop {
                 .wrap(from_fn(guard_request))
                 .wrap(Compress::default())
         })
+        .on_connect(give_up_on_the_silent)
+        .client_request_timeout(HEAD_LIMIT)
+        .keep_alive(KEEP_ALIVE)
         .workers(workers)
         .shutdown_timeout(config.shutdown_seconds)
         .disable_signals()
@@ -135,6 +250,41 @@ impl Shop {
             handle: server.handle(),
             server,
         })
+    }
+
+    /// Ends live streams, so that the server need not wait for them; to be called before it stops.
+    pub async fn hang_up(&self) {
+        self.hub.shutdown().await;
+    }
+
+    /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they
+    /// hold, the provider's messages that are being followed are followed to their end.
+    pub async fn close(&self) {
+        let followers = self
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(followers) = followers {
+            // What is cut short is taken up by another node, or at the next start.
+            let stopping = actix_web::rt::spawn(followers.stop());
+            if actix_web::rt::time::timeout(DRAIN, stopping).await.is_err() {
+                tracing::warn!("a message of the provider was not followed to its end");
+            }
+        }
+        if !self.carts.drain(DRAIN).await {
+            tracing::warn!("some cart sessions did not finish in time");
+        }
+    }
+}
+
+/// Lets the kernel end connections whose peer takes nothing.
+fn give_up_on_the_silent(connection: &dyn Any, _data: &mut Extensions) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+        let socket = socket2::SockRef::from(stream);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(UNREAD_LIMIT)) {
+            tracing::warn!(%error, "a connection has no time limit");
+        }
     }
 }
 

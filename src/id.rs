@@ -105,6 +105,8 @@ ids! {
     UserId;
     /// A sign-in on one device: a family of refresh tokens.
     SessionId;
+    /// A single-use link in an e-mail.
+    LinkId;
     /// An address in a user's address book.
     AddressId;
     /// A product.

@@ -1,6 +1,8 @@
 //! Logs and measures. Log lines: lower case, ids as fields with one name everywhere, units in names;
 //! never tokens, e-mails or bodies.
 
+use std::io::IsTerminal;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -18,7 +20,10 @@ const SECONDS: [f64; 12] = [
 pub fn start_logging(config: &LogConfig) -> Result<(), String> {
     let filter =
         EnvFilter::try_new(&config.filter).map_err(|error| format!("log.filter: {error}"))?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A process has one subscriber; in tests the first shop of the process has set it.
     let _set_before = match config.format {
         LogFormat::Text => lines.try_init(),

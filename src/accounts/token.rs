@@ -1,10 +1,12 @@
 //! Access tokens: JWT, HS256 only, with issuer, audience, type and a session.
 
+use std::time::Duration;
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::{Principal, Role};
+use super::{Principal, Revocations, Role};
 use crate::{
     clock::Timestamp,
     config::AuthConfig,
@@ -45,6 +47,7 @@ pub struct Tokens {
     issuer: String,
     audience: String,
     life_seconds: u32,
+    revocations: Revocations,
 }
 
 impl Tokens {
@@ -54,6 +57,7 @@ impl Tokens {
         let key = config.jwt_secret.expose_secret().as_bytes();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
         validation.set_audience(&[&config.audience]);
         validation.set_issuer(&[&config.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
@@ -64,7 +68,17 @@ impl Tokens {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             life_seconds: config.access_seconds,
+            // As long as a token is accepted by the machine whose clock goes last.
+            revocations: Revocations::new(Duration::from_secs(
+                u64::from(config.access_seconds) + 2 * LEEWAY,
+            )),
         }
+    }
+
+    /// The sign-ins whose tokens are refused though they have not expired.
+    #[must_use]
+    pub const fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// Life of an access token, in seconds.
@@ -98,7 +112,7 @@ impl Tokens {
     /// Reads a token.
     ///
     /// # Errors
-    /// When anything about it is not as signed here, or it has expired.
+    /// When anything about it is not as signed here, it has expired, or its sign-in has ended.
     pub fn read(&self, token: &str) -> Result<Principal, InvalidToken> {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
@@ -109,6 +123,9 @@ impl Tokens {
             return Err(InvalidToken);
         }
         let claims = decoded.claims;
+        if self.revocations.contains(claims.sid) {
+            return Err(InvalidToken);
+        }
         Ok(Principal {
             user: claims.sub,
             session: claims.sid,

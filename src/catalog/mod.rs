@@ -15,6 +15,7 @@ mod error;
 mod follower;
 mod handle;
 mod http;
+mod import;
 pub mod index;
 mod live;
 pub mod model;
@@ -30,6 +31,11 @@ mod view;
 pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
 pub use http::routes;
+pub use import::{
+    Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState, Importer, Level,
+    Mapping, Progress, ReportLine,
+};
+pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};
 pub use stock::{HoldLine, Shortage, Stock, StockLevel};
 
@@ -41,5 +47,9 @@ pub const FED: [&str; 3] = [store::PRODUCTS, store::PRODUCT_TYPES, stock::COLLEC
 /// The collections of this room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    [vec![stock::collection()], store::collections()].concat()
+    [
+        vec![stock::collection(), import::collection()],
+        store::collections(),
+    ]
+    .concat()
 }

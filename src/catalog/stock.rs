@@ -42,6 +42,17 @@ pub struct Shortage {
     pub available: u32,
 }
 
+/// The stock that a new variant begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewStock {
+    /// The product.
+    pub product: ProductId,
+    /// The variant.
+    pub variant: VariantId,
+    /// Units in the warehouse.
+    pub on_hand: u32,
+}
+
 /// How a variant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StockLevel {
@@ -145,8 +156,8 @@ impl Stock {
         }
     }
 
-    /// Makes the documents of new variants, each with its units on hand; those that exist stay as they
-    /// are. Index used: `_id`.
+    /// Makes the documents of a product's new variants, each with its units on hand; those that exist
+    /// stay as they are. Index used: `_id`.
     ///
     /// # Errors
     /// When the database refuses.
@@ -155,14 +166,30 @@ impl Stock {
         product: ProductId,
         variants: &[(VariantId, u32)],
     ) -> Result<(), StoreError> {
-        let documents = variants.iter().map(|(variant, on_hand)| StockDocument {
-            variant: *variant,
+        let of_product = |(variant, on_hand): &(VariantId, u32)| NewStock {
             product,
-            available: i64::from(*on_hand),
+            variant: *variant,
+            on_hand: *on_hand,
+        };
+        self.open_all(variants.iter().map(of_product)).await
+    }
+
+    /// Makes the documents of new variants of any products. Index used: `_id`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn open_all(
+        &self,
+        variants: impl IntoIterator<Item = NewStock>,
+    ) -> Result<(), StoreError> {
+        let documents = variants.into_iter().map(|new| StockDocument {
+            variant: new.variant,
+            product: new.product,
+            available: i64::from(new.on_hand),
             holds: Vec::new(),
             returns: Vec::new(),
             sold: 0,
-            received: i64::from(*on_hand),
+            received: i64::from(new.on_hand),
         });
         let documents: Vec<_> = documents.collect();
         if documents.is_empty() {
@@ -285,8 +312,8 @@ impl Stock {
         if short.is_empty() {
             return Ok(Ok(()));
         }
-        self.release(checkout, lines.iter().map(|line| line.variant))
-            .await?;
+        let variants: Vec<VariantId> = lines.iter().map(|line| line.variant).collect();
+        self.release(checkout, variants).await?;
         Ok(Err(short))
     }
 
@@ -405,12 +432,12 @@ impl Stock {
     }
 
     /// Takes sold units back into the warehouse, once for each `key`. The key is remembered until
-    /// [`Stock::forget_return`], which follows once the return is booked where it came from.
-    /// Index used: `_id`.
+    /// [`Stock::forget_return`], which follows once the return is booked where it came from. `false`
+    /// where that many units are not booked as sold (yet): nothing was taken back. Index used: `_id`.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<(), StoreError> {
+    pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
         let fresh =
             doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
@@ -418,8 +445,11 @@ impl Stock {
             "$inc": { "available": quantity, "sold": -quantity },
             "$push": { "returns": key },
         };
-        self.documents.update_one(fresh, back).await?;
-        Ok(())
+        if self.documents.update_one(fresh, back).await?.matched_count == 1 {
+            return Ok(true);
+        }
+        let taken = doc! { "_id": line.variant, "returns": key };
+        Ok(self.documents.count_documents(taken).await? == 1)
     }
 
     /// Forgets the key of a return that is booked. Index used: `_id`.

@@ -1,1 +1,88 @@
 //! Checkouts: one attempt to buy a cart, from the frozen snapshot to the order.
+//!
+//! A cart has at most one open checkout. Its stock is held while the buyer approves the payment; money is
+//! taken only while the stock is pinned; the order, the checkout's end and the emptied cart are one
+//! transaction. Whatever was cut short is finished by [`Settlement::settle`], woken by webhooks, by the
+//! buyer's return, or by the reconciler that runs all day.
+
+mod error;
+mod hints;
+mod http;
+mod model;
+mod place;
+mod queue;
+mod reconcile;
+mod settle;
+mod store;
+mod totals;
+
+pub use error::{CheckoutError, ShortLine};
+pub use http::routes;
+pub use model::{
+    CaptureRecord, Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, Standing, Step,
+};
+pub use place::{Checkouting, Wish};
+pub use reconcile::Reconciler;
+pub use settle::{SettleError, Settled, Settlement};
+pub use totals::{ChosenShipping, Totals};
+
+use store::Checkouts;
+
+use crate::{
+    cart::Carts,
+    catalog::{Catalog, Stock},
+    config::Config,
+    mongo::{Mongo, schema},
+    orders::Orders,
+    payments::Payments,
+};
+
+/// The collections of this room.
+#[must_use]
+pub fn collections() -> Vec<schema::Collection> {
+    vec![store::collection()]
+}
+
+/// What the room needs of the others.
+pub struct Neighbours {
+    /// The database.
+    pub mongo: Mongo,
+    /// Prices.
+    pub catalog: Catalog,
+    /// Units.
+    pub stock: Stock,
+    /// Carts.
+    pub carts: Carts,
+    /// Orders.
+    pub orders: Orders,
+    /// Money.
+    pub payments: Payments,
+}
+
+impl Checkouting {
+    /// Opens the room.
+    #[must_use]
+    pub fn new(config: &Config, with: Neighbours) -> Self {
+        let settlement = Settlement {
+            checkouts: Checkouts::new(&with.mongo),
+            mongo: with.mongo,
+            stock: with.stock,
+            carts: with.carts,
+            orders: with.orders,
+            payments: with.payments,
+            config: config.checkout.clone(),
+            queue: queue::Queue::default(),
+        };
+        Self {
+            settlement,
+            catalog: with.catalog,
+            store: config.store.clone(),
+        }
+    }
+
+    /// The way from a payment to an order.
+    #[must_use]
+    pub const fn settlement(&self) -> &Settlement {
+        &self.settlement
+    }
+}

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub use read::{ConfigError, load, load_from};
+pub use read::{ConfigError, config_folder, load, load_from};
 pub use store::{ShippingMethodConfig, StoreConfig, TaxConfig};
 
 /// The whole configuration.

@@ -38,15 +38,19 @@ pub enum ConfigError {
     },
 }
 
+/// The folder of configuration files and import mappings.
+#[must_use]
+pub fn config_folder() -> PathBuf {
+    std::env::var_os("BODEGA_CONFIG_DIR").map_or_else(|| "config".into(), PathBuf::from)
+}
+
 /// Reads the configuration from the working folder's `config` and this process's environment.
 ///
 /// # Errors
 /// On the first fault.
 pub fn load() -> Result<Config, ConfigError> {
-    let folder =
-        std::env::var_os("BODEGA_CONFIG_DIR").map_or_else(|| "config".into(), PathBuf::from);
     load_from(
-        &folder,
+        &config_folder(),
         std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))),
     )

@@ -36,8 +36,9 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         let payload = payload.take();
         Box::pin(async move {
             typed?;
-            let bytes = read(payload).await?;
+            let bytes = read_body(payload).await?;
             let value = parse_json(&bytes)?;
+            refuse_list(&bytes)?;
             checked(&value)?;
             Ok(Self(value))
         })
@@ -52,6 +53,14 @@ pub fn checked(value: &impl Validate) -> Result<(), Problem> {
     value
         .validate()
         .map_err(|found| Problem::invalid(pointer::validation_errors(&found)))
+}
+
+/// Serde reads a struct's fields from a list too, by their place; a client never means that.
+fn refuse_list(json: &[u8]) -> Result<(), Problem> {
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field("", "invalid_type", "expected an object"));
+    }
+    Ok(())
 }
 
 fn check_content_type(request: &HttpRequest) -> Result<(), Problem> {
@@ -80,7 +89,11 @@ fn check_content_type(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
-async fn read(payload: Payload) -> Result<web::BytesMut, Problem> {
+/// Reads a body as it comes, up to [`MAX_BODY_BYTES`].
+///
+/// # Errors
+/// 413 beyond that, 400 where the body breaks off.
+pub async fn read_body(payload: Payload) -> Result<web::BytesMut, Problem> {
     let too_large = || {
         Problem::new(Code::BodyTooLarge)
             .detail(format!("a body may have {MAX_BODY_BYTES} bytes at most"))

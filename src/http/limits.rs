@@ -23,6 +23,17 @@ pub enum RateClass {
     General,
 }
 
+impl RateClass {
+    /// Its name in `RateLimit` headers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::General => "address",
+        }
+    }
+}
+
 type Keyed<K> = DefaultKeyedRateLimiter<K>;
 
 struct Tables {

@@ -7,7 +7,10 @@ use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::header::{HeaderMap, HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    },
     middleware::Next,
     web,
 };
@@ -108,7 +111,8 @@ pub async fn guard_request(
         },
     };
     let policy = limits.and_then(|limits| limits.policy(class));
-    set_headers(response.headers_mut(), &id, policy);
+    let status = response.status();
+    set_headers(response.headers_mut(), status, &id, class, policy);
     record(&response, &id, began);
     Ok(response)
 }
@@ -173,7 +177,14 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:;
      style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; \
      frame-ancestors 'none'; form-action 'self'";
 
-fn set_headers(headers: &mut HeaderMap, id: &RequestId, policy: Option<HeaderValue>) {
+fn set_headers(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    id: &RequestId,
+    class: RateClass,
+    policy: Option<HeaderValue>,
+) {
+    let name = class.name();
     headers.insert(REQUEST_ID, id.0.clone());
     headers.insert(
         HeaderName::from_static("x-content-type-options"),
@@ -189,6 +200,12 @@ fn set_headers(headers: &mut HeaderMap, id: &RequestId, policy: Option<HeaderVal
     }
     if let Some(policy) = policy {
         headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS
+        && let Some(wait) = headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok())
+        && let Ok(limit) = HeaderValue::try_from(format!("\"{name}\";r=0;t={wait}"))
+    {
+        headers.insert(HeaderName::from_static("ratelimit"), limit);
     }
 }
 

@@ -6,10 +6,12 @@
 pub mod embedded;
 mod error;
 pub mod feed;
+pub mod lease;
 pub mod schema;
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use mongodb::{
     Client, ClientSession, Database,
     options::{Acknowledgment, ClientOptions, ReadConcern, TransactionOptions, WriteConcern},
@@ -37,9 +39,17 @@ fn durable() -> WriteConcern {
         .build()
 }
 
+fn in_transactions() -> TransactionOptions {
+    TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(durable())
+        .max_commit_time(Duration::from_secs(5))
+        .build()
+}
+
 async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
     let mut options = ClientOptions::parse(uri).await?;
-    options.app_name = Some(name.to_owned());
+    options.app_name.get_or_insert_with(|| name.to_owned());
     options.write_concern = Some(durable());
     options.retry_writes = Some(true);
     options.retry_reads = Some(true);
@@ -117,15 +127,33 @@ impl Mongo {
         work: impl AsyncFnMut(&mut ClientSession) -> mongodb::error::Result<R>,
     ) -> Result<R, StoreError> {
         let mut session = self.client.start_session().await?;
-        let options = TransactionOptions::builder()
-            .read_concern(ReadConcern::snapshot())
-            .write_concern(durable())
-            .max_commit_time(Duration::from_secs(5))
-            .build();
         let done = session
             .start_transaction()
-            .with_options(options)
+            .with_options(in_transactions())
             .and_run2(work)
+            .await;
+        Ok(done?)
+    }
+
+    /// As [`Mongo::transaction`], with a future that may move between threads: what `work` needs is
+    /// handed to it as `context`, because the compiler cannot see that an async closure's borrows may
+    /// be sent (rust-lang/rust#110338).
+    ///
+    /// # Errors
+    /// The error that `work` raised, or the driver's.
+    pub async fn transaction_with<C, R>(
+        &self,
+        context: C,
+        work: impl for<'b> FnMut(
+            &'b mut ClientSession,
+            &'b mut C,
+        ) -> BoxFuture<'b, mongodb::error::Result<R>>,
+    ) -> Result<R, StoreError> {
+        let mut session = self.client.start_session().await?;
+        let done = session
+            .start_transaction()
+            .with_options(in_transactions())
+            .and_run(context, work)
             .await;
         Ok(done?)
     }

@@ -165,6 +165,17 @@ pub enum CaptureStatus {
     Other(String),
 }
 
+impl CaptureStatus {
+    /// Whether the provider holds money of it that could go back.
+    #[must_use]
+    pub const fn can_be_refunded(&self) -> bool {
+        match self {
+            Self::Completed | Self::PartiallyRefunded => true,
+            Self::Pending(_) | Self::Declined | Self::Refunded | Self::Other(_) => false,
+        }
+    }
+}
+
 /// Money taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {

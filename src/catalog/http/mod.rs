@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig as Table;
 
 /// Registers the room's routes. Those with a word in a product's place come before `{id}`.
 pub fn routes(table: &mut Table) {
+    super::import::routes(table);
     table
         .service(list::list_products)
         .service(list::suggest_products)

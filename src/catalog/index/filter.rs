@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use roaring::RoaringBitmap;
 
 use super::{
-    product::ancestors,
     query::{SearchQuery, pointer},
     state::State,
     value::Number,
@@ -228,31 +227,33 @@ fn attribute_filters<'a>(
 /// Tells a bound from a name that ends in `.min` or `.max`, such as that of an attribute
 /// `{"players": {"min": 2}}`.
 fn understand<'a>(state: &State, name: &'a str) -> Option<Asked<'a>> {
-    let declared = |path: &str| {
-        let mut types = state.types.values();
-        types.any(|fields| {
-            fields
-                .fields
-                .get(path)
-                .is_some_and(|field| field.filterable)
+    let types = || state.types.values();
+    let declared =
+        |path: &str| types().any(|own| own.fields.get(path).is_some_and(|field| field.filterable));
+    let covered = |path: &str| {
+        types().any(|own| {
+            own.governing(path)
+                .is_some_and(|(_, field)| field.filterable)
         })
     };
     let held = |path: &str| state.values.attribute(path).is_some();
-    let bounded = name
-        .strip_suffix(".min")
-        .map(|path| (path, Asked::AtLeast(path)))
-        .or_else(|| {
-            let path = name.strip_suffix(".max")?;
-            Some((path, Asked::AtMost(path)))
-        })
-        .filter(|(path, _)| held(path) || (declared(path) && !held(name)));
     if declared(name) {
         return Some(Asked::Values(name));
     }
-    match bounded {
-        Some((_, asked)) => Some(asked),
-        None => ancestors(name).any(declared).then_some(Asked::Values(name)),
+    let at_least = name
+        .strip_suffix(".min")
+        .map(|path| (path, Asked::AtLeast(path)));
+    let bound = at_least.or_else(|| {
+        let path = name.strip_suffix(".max")?;
+        Some((path, Asked::AtMost(path)))
+    });
+    if let Some((path, asked)) = bound
+        && covered(path)
+        && (held(path) || !held(name))
+    {
+        return Some(asked);
     }
+    covered(name).then_some(Asked::Values(name))
 }
 
 fn bound(

@@ -28,6 +28,8 @@ mod state;
 mod suggest;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod text;
 mod value;
 mod values;

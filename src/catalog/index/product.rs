@@ -38,19 +38,12 @@ impl TypeFields {
     ///
     /// Returns the declared path with it.
     pub(super) fn governing(&self, path: &str) -> Option<(&str, &FieldDeclaration)> {
-        ancestors(path).find_map(|name| {
-            self.fields
-                .get_key_value(name)
-                .map(|(declared, field)| (declared.as_str(), field))
+        let mut upwards = std::iter::successors(Some(path), |path| Some(path.rsplit_once('.')?.0));
+        upwards.find_map(|name| {
+            let (declared, field) = self.fields.get_key_value(name)?;
+            Some((declared.as_str(), field))
         })
     }
-}
-
-/// `a.b.c`, `a.b`, `a`.
-pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| {
-        path.rsplit_once('.').map(|(parent, _leaf)| parent)
-    })
 }
 
 /// A product as the index takes it in.

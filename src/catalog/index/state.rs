@@ -91,7 +91,8 @@ fn values(product: &IndexedProduct) -> BTreeSet<(FieldName, Scalar)> {
     values
 }
 
-fn terms(product: &IndexedProduct) -> Terms {
+/// The words of a product.
+pub(super) fn terms(product: &IndexedProduct) -> Terms {
     let mut terms = Terms::default();
     terms.add_text(&product.title, Place::Title);
     product.skus.iter().for_each(|sku| terms.add_sku(sku));

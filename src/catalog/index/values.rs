@@ -227,6 +227,17 @@ impl Values {
         }
     }
 
+    /// Whether nothing is left behind, for tests.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_path.is_empty()
+            && self.entries.iter().all(Option::is_none)
+            && self
+                .fields
+                .iter()
+                .all(|field| field.docs.is_empty() && field.values.is_empty())
+    }
+
     fn entry(&self, id: ValueId) -> Option<&Entry> {
         self.entries.get(at(id))?.as_ref()
     }

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use bson::{Document, doc};
 use futures_util::{Stream, TryStreamExt};
-use mongodb::{Collection, error::Error};
+use mongodb::{
+    Collection,
+    error::{Error, ErrorKind},
+};
 
 use super::PRODUCTS;
 use crate::{
@@ -79,6 +82,15 @@ fn taken(error: Error) -> Result<Taken, StoreError> {
     }
 }
 
+/// The places in a batch that a unique index refused.
+fn refused_places(error: &Error) -> Vec<usize> {
+    let ErrorKind::InsertMany(many) = error.kind.as_ref() else {
+        return Vec::new();
+    };
+    let refused = many.write_errors.iter().flatten();
+    refused.map(|error| error.index).collect()
+}
+
 impl Products {
     /// Opens the store.
     pub(in crate::catalog) fn new(mongo: &Mongo) -> Self {
@@ -97,6 +109,33 @@ impl Products {
             Ok(_) => Ok(Ok(())),
             Err(error) => Ok(Err(taken(error)?)),
         }
+    }
+
+    /// Adds many products; the places of those whose SKU or slug somebody has.
+    /// Indexes used: `slug`, `skus`.
+    pub(in crate::catalog) async fn insert_all(
+        &self,
+        products: &[Product],
+    ) -> Result<Vec<usize>, StoreError> {
+        let documents: Vec<Document> =
+            products.iter().map(document_of).collect::<Result<_, _>>()?;
+        let all = self.documents.clone_with_type::<Document>();
+        match all.insert_many(documents).ordered(false).await {
+            Ok(_) => Ok(Vec::new()),
+            Err(error) if is_duplicate_key(&error) => Ok(refused_places(&error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The products of those SKUs, not of their variants'. Index used: `skus`.
+    pub(in crate::catalog) async fn by_skus(
+        &self,
+        skus: &[&str],
+    ) -> Result<Vec<Product>, StoreError> {
+        let found = self
+            .documents
+            .find(doc! { "skus": { "$in": skus }, "sku": { "$in": skus } });
+        Ok(found.await?.try_collect().await?)
     }
 
     /// The product of that id. Index used: `_id`.

@@ -43,7 +43,7 @@ impl Spread<'_> {
                 return Some(Content::Range(least.to_json()?, greatest.to_json()?));
             }
             (false, None, true) => self.flags(&flags),
-            (true, None, true) if self.holds_only_flags() => self.flags(&flags),
+            (true, None, true) if self.asks_for_flags() => self.flags(&flags),
             (true, None, _) => Content::Texts(self.texts(texts)),
             (_, Some(_), _) | (false, None, false) => Content::Texts(self.mixed()),
         };
@@ -80,10 +80,12 @@ impl Spread<'_> {
         Some((least, greatest))
     }
 
-    fn holds_only_flags(&self) -> bool {
-        self.all()
-            .next_back()
-            .is_some_and(|(last, _)| matches!(last, Scalar::Flag(_)))
+    /// Whether the field holds flags only, and what was chosen are flags.
+    fn asks_for_flags(&self) -> bool {
+        let last = self.all().next_back();
+        let is_flag = |text: &String| text == "true" || text == "false";
+        last.is_some_and(|(last, _)| matches!(last, Scalar::Flag(_)))
+            && self.chosen.is_none_or(|chosen| chosen.iter().all(is_flag))
     }
 
     fn flags(&self, counts: &[(&Scalar, u64)]) -> Content {

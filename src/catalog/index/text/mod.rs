@@ -3,6 +3,8 @@
 mod distance;
 mod find;
 mod fold;
+#[cfg(test)]
+pub(super) mod oracle;
 mod vocabulary;
 mod words;
 

@@ -192,6 +192,14 @@ impl Vocabulary {
             .map(|term| (term.word.as_ref(), term.postings.as_slice()))
     }
 
+    /// Whether nothing is left behind, for tests.
+    #[cfg(test)]
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.by_word.is_empty()
+            && self.terms.iter().all(Option::is_none)
+            && self.by_length.iter().all(Vec::is_empty)
+    }
+
     fn postings(&self, id: TermId) -> &[Posting] {
         match self.terms.get(at(id)) {
             Some(Some(term)) => term.postings.as_slice(),

@@ -1,0 +1,103 @@
+//! The limits of writes: the driver doing the same writes and nothing else.
+
+use std::time::{Duration, Instant};
+
+use bson::{Document, doc, oid::ObjectId};
+use mongodb::{
+    Client, Database,
+    options::{Acknowledgment, ClientOptions, WriteConcern},
+};
+
+use crate::load::{Measured, collect};
+
+async fn database(uri: &str) -> (Client, Database) {
+    let mut options = ClientOptions::parse(uri).await.unwrap();
+    options.max_pool_size = Some(32);
+    options.write_concern = Some(
+        WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .journal(true)
+            .build(),
+    );
+    let client = Client::with_options(options).unwrap();
+    let database = client.database("bench_limit");
+    (client, database)
+}
+
+/// One majority-journaled update of a document of its own, again and again, by `writers` at once.
+pub(crate) async fn single_updates(uri: &str, writers: usize, over: Duration) -> Measured {
+    let (_client, database) = database(uri).await;
+    let began = Instant::now();
+    let mut tasks = Vec::new();
+    for writer in 0..writers {
+        let documents = database.collection::<Document>("carts");
+        tasks.push(tokio::spawn(async move {
+            let id = format!("{writer}");
+            let mut times = Vec::new();
+            while began.elapsed() < over {
+                let asked = Instant::now();
+                let change =
+                    doc! { "$inc": { "version": 1 }, "$set": { "items": [{ "quantity": 1 }] } };
+                documents
+                    .update_one(doc! { "_id": &id }, change)
+                    .upsert(true)
+                    .await
+                    .unwrap();
+                times.push(asked.elapsed());
+            }
+            (times, 0)
+        }));
+    }
+    let measured = collect(tasks, began).await;
+    database.drop().await.unwrap();
+    measured
+}
+
+/// The order's transaction: order, event, the buyer's counter, checkout, cart.
+pub(crate) async fn order_transactions(uri: &str, writers: usize, over: Duration) -> Measured {
+    let (client, database) = database(uri).await;
+    for name in ["orders", "events", "counters", "checkouts", "carts"] {
+        database.create_collection(name).await.unwrap();
+    }
+    let began = Instant::now();
+    let mut tasks = Vec::new();
+    for writer in 0..writers {
+        let (client, database) = (client.clone(), database.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut times = Vec::new();
+            while began.elapsed() < over {
+                let asked = Instant::now();
+                let mut session = client.start_session().await.unwrap();
+                session.start_transaction().await.unwrap();
+                let insert = doc! { "_id": ObjectId::new(), "total": 1_i64, "items": ["a", "b"] };
+                let count = doc! { "$inc": { "n": 1_i64 } };
+                let own = doc! { "_id": format!("{writer}") };
+                let of = |name: &str| database.collection::<Document>(name);
+                of("orders")
+                    .insert_one(insert.clone())
+                    .session(&mut session)
+                    .await
+                    .unwrap();
+                of("events")
+                    .insert_one(insert)
+                    .session(&mut session)
+                    .await
+                    .unwrap();
+                for name in ["counters", "checkouts", "carts"] {
+                    of(name)
+                        .update_one(own.clone(), count.clone())
+                        .upsert(true)
+                        .session(&mut session)
+                        .await
+                        .unwrap();
+                }
+                session.commit_transaction().await.unwrap();
+                times.push(asked.elapsed());
+            }
+            (times, 0)
+        }));
+    }
+    let measured = collect(tasks, began).await;
+    database.drop().await.unwrap();
+    measured
+}

@@ -1,0 +1,88 @@
+//! The person's copy of everything held, and erasure.
+
+use actix_web::{
+    HttpResponse, delete, get,
+    http::header::{CACHE_CONTROL, CONTENT_DISPOSITION},
+    web,
+};
+use serde::{Deserialize, Serialize};
+use validator::Validate;
+
+use super::{UserView, cookie, view::SessionView};
+use crate::{
+    accounts::{Accounts, Attempt, Principal},
+    clock::Timestamp,
+    config::Config,
+    http::{Body, RateLimits},
+    problem::{Problem, ProblemBody},
+};
+
+/// Everything held about a person.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ExportView {
+    exported_at: Timestamp,
+    user: UserView,
+    sessions: Vec<SessionView>,
+}
+
+/// Proof that it is the person who asks.
+#[derive(Debug, Deserialize, Validate, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EraseRequest {
+    #[validate(nested)]
+    password: Attempt,
+}
+
+/// Hands out everything held about the signed-in person.
+#[utoipa::path(tag = "accounts", security(("bearer" = [])), responses(
+    (status = OK, body = ExportView),
+    (status = UNAUTHORIZED, body = ProblemBody),
+    (status = TOO_MANY_REQUESTS, body = ProblemBody),
+    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+))]
+#[get("/api/auth/export")]
+pub(super) async fn export_account(
+    who: Principal,
+    accounts: web::Data<Accounts>,
+) -> Result<HttpResponse, Problem> {
+    let export = accounts.export(who.user).await?;
+    let sessions = export.sessions.into_iter();
+    let view = ExportView {
+        exported_at: export.exported_at,
+        user: export.user.into(),
+        sessions: sessions
+            .map(|session| SessionView::new(session, who.session))
+            .collect(),
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"my-data.json\""))
+        .json(view))
+}
+
+/// Erases the signed-in person: account and sign-ins go; orders are kept for the books without the person.
+#[utoipa::path(tag = "accounts", security(("bearer" = [])), request_body = EraseRequest, responses(
+    (status = NO_CONTENT, headers(("Set-Cookie" = String, description = "clears bodega_refresh"))),
+    (status = BAD_REQUEST, body = ProblemBody, description = "malformed_json"),
+    (status = UNAUTHORIZED, body = ProblemBody, description = "also invalid_credentials"),
+    (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
+    (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
+    (status = TOO_MANY_REQUESTS, body = ProblemBody),
+    (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "busy, unavailable"),
+))]
+#[delete("/api/auth/account")]
+pub(super) async fn erase_account(
+    who: Principal,
+    body: Body<EraseRequest>,
+    accounts: web::Data<Accounts>,
+    limits: web::Data<RateLimits>,
+    config: web::Data<Config>,
+) -> Result<HttpResponse, Problem> {
+    limits.admit_account(accounts.user(who.user).await?.email.as_str())?;
+    accounts.erase(&who, &body.0.password).await?;
+    Ok(HttpResponse::NoContent()
+        .cookie(cookie::cleared(&config))
+        .finish())
+}

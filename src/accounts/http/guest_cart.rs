@@ -1,0 +1,36 @@
+//! What was put into a cart before signing in goes along.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::{
+    cart::{Carts, forget_guest, guest_token},
+    id::UserId,
+    problem::Problem,
+};
+
+/// Merges the guest's cart that the request carries into the user's, and makes the browser forget it.
+///
+/// A cart that cannot be merged now stays the guest's, cookie and all: signing in does not fail over it,
+/// and the next sign-in tries again.
+///
+/// # Errors
+/// When the answer cannot carry the cookie, which is our fault.
+pub(super) async fn adopt(
+    request: &HttpRequest,
+    user: UserId,
+    answer: &mut HttpResponse,
+) -> Result<(), Problem> {
+    let (Some(token), Some(carts)) = (guest_token(request), request.app_data::<web::Data<Carts>>())
+    else {
+        return Ok(());
+    };
+    match carts.merge(&token, user).await {
+        Ok(()) => answer
+            .add_cookie(&forget_guest(carts))
+            .map_err(|error| Problem::internal(error.to_string())),
+        Err(error) => {
+            tracing::warn!(user.id = %user, %error, "a guest's cart was not merged");
+            Ok(())
+        }
+    }
+}

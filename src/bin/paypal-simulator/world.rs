@@ -1,0 +1,250 @@
+//! Everything the simulator knows, behind one lock that is held for moments and never across an
+//! await.
+
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rand::Rng as _;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::{
+    clock::Clock,
+    config::{Flags, Settings},
+    events::{Events, Hook, Job, Stored, shape::Event},
+    faults::{Faults, socket::Gate},
+    idempotency::Keys,
+    ids,
+    ipn::{self, Ipn},
+    journal::Journal,
+    oauth::Tokens,
+    orders::{check::Payee, model::Orders},
+    payments::model::Payments,
+    signing::{Authority, Signing},
+};
+
+/// Deliveries on the wire at one time, webhooks and IPN together.
+const DELIVERIES: usize = 64;
+
+/// Work for the background: see [`crate::events::deliver`].
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// Deliver an event.
+    Webhook(Job),
+    /// Deliver an IPN message.
+    Ipn(ipn::Job),
+    /// Approve an order after so many milliseconds, as a buyer would.
+    Approve(String, u64),
+}
+
+/// The rooms.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// Base of every URL it hands out, without a slash at the end.
+    pub(crate) base: String,
+    /// Base of the approval page's URL.
+    pub(crate) page: String,
+    /// The merchant's account id.
+    pub(crate) merchant_id: String,
+    /// What it was started with.
+    pub(crate) flags: Flags,
+    /// What can be changed while it runs.
+    pub(crate) settings: Settings,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// Access tokens.
+    pub(crate) tokens: Tokens,
+    /// Orders.
+    pub(crate) orders: Orders,
+    /// Captures, refunds, disputes.
+    pub(crate) payments: Payments,
+    /// Request ids.
+    pub(crate) keys: Keys,
+    /// Webhook events.
+    pub(crate) events: Events,
+    /// IPN messages.
+    pub(crate) ipn: Ipn,
+    /// Certificates.
+    pub(crate) signing: Signing,
+    /// Faults that wait for their call.
+    pub(crate) faults: Faults,
+    /// Whether it pretends not to be there.
+    pub(crate) down: bool,
+    /// What happened.
+    pub(crate) journal: Journal,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+}
+
+impl World {
+    /// A fresh world; the receiver gets the background work.
+    pub(crate) fn new(
+        flags: Flags,
+        base: String,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Outgoing>)> {
+        let settings = Settings::from_flags(&flags);
+        let (authority, key) = Authority::open(flags.certs_dir.as_deref())?;
+        let signing = Signing::new(authority, key, settings.certificate_environment)
+            .map_err(io::Error::other)?;
+        let journal = Journal::open(flags.journal.as_deref())?;
+        let (outbox, work) = mpsc::unbounded_channel();
+        let page = flags
+            .approval_url
+            .as_deref()
+            .map_or(base.as_str(), |url| url.trim_end_matches('/'));
+        let mut world = Self {
+            page: page.to_owned(),
+            base,
+            merchant_id: ids::account(),
+            flags,
+            settings,
+            clock: Clock::new(),
+            tokens: Tokens::default(),
+            orders: Orders::default(),
+            payments: Payments::default(),
+            keys: Keys::default(),
+            events: Events::default(),
+            ipn: Ipn::default(),
+            signing,
+            faults: Faults::default(),
+            down: false,
+            journal,
+            outbox,
+        };
+        world.register_flagged_hook();
+        Ok((world, work))
+    }
+
+    /// Forgets everything but the certificates and the clock, and returns to the flags' settings.
+    pub(crate) fn reset(&mut self) {
+        self.settings = Settings::from_flags(&self.flags);
+        self.tokens = Tokens::default();
+        self.orders = Orders::default();
+        self.payments = Payments::default();
+        self.keys = Keys::default();
+        self.events = Events::default();
+        self.ipn = Ipn::default();
+        self.faults = Faults::default();
+        self.journal.clear();
+        self.register_flagged_hook();
+    }
+
+    fn register_flagged_hook(&mut self) {
+        if let Some(url) = self.flags.webhook_url.clone() {
+            self.events.register(Hook {
+                id: self.flags.webhook_id.clone(),
+                url,
+            });
+        }
+    }
+
+    /// The simulator's time.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// The merchant, for checks.
+    pub(crate) fn payee(&self) -> Payee<'_> {
+        Payee {
+            email: &self.settings.receiver_email,
+            merchant_id: &self.merchant_id,
+        }
+    }
+
+    /// The merchant, for answers.
+    pub(crate) fn payee_json(&self) -> Value {
+        json!({ "email_address": self.settings.receiver_email, "merchant_id": self.merchant_id })
+    }
+
+    /// Appends to the journal; `fields` must be an object.
+    pub(crate) fn record(&mut self, kind: &'static str, fields: Value) {
+        let now = self.now();
+        self.journal.add(now, kind, fields);
+    }
+
+    /// Hands work to the background. Without it (the server is going down) the work is lost.
+    pub(crate) fn send(&self, work: Outgoing) {
+        let _ = self.outbox.send(work);
+    }
+
+    /// Makes an event from the present state, records it and sends it to every hook.
+    pub(crate) fn emit(&mut self, event: &Event) {
+        let now = self.now();
+        let Some((id, body)) = event.build(self, now) else {
+            return;
+        };
+        self.record(
+            "event",
+            json!({ "id": id, "eventType": event.kind(), "resourceId": event.resource_id() }),
+        );
+        self.events.add(Stored {
+            id: id.clone(),
+            event_type: event.kind().to_owned(),
+            resource_id: event.resource_id().to_owned(),
+            body,
+            created: now,
+        });
+        self.deliver(&id);
+    }
+
+    /// Starts deliveries of a stored event to every hook, or holds them back.
+    pub(crate) fn deliver(&mut self, event_id: &str) {
+        let now = self.now();
+        let copies = usize::try_from(self.settings.webhook_copies).unwrap_or_default();
+        let mut jobs = Vec::new();
+        for hook in &self.events.hooks {
+            for _ in 0..copies {
+                let jitter = match self.settings.webhook_jitter_ms {
+                    0 => 0,
+                    most => rand::rng().random_range(0..=most),
+                };
+                let delay = self.settings.webhook_delay_ms.saturating_add(jitter);
+                jobs.push(Job::new(event_id, hook, now, delay));
+            }
+        }
+        for job in jobs {
+            if self.events.paused {
+                self.events.held.push(job);
+            } else {
+                self.send(Outgoing::Webhook(job));
+            }
+        }
+    }
+}
+
+/// The world, its lock, and what deliveries need.
+#[derive(Debug)]
+pub(crate) struct Simulator {
+    world: Mutex<World>,
+    /// The client that delivers.
+    pub(crate) http: reqwest::Client,
+    /// Bounds deliveries on the wire.
+    pub(crate) slots: Semaphore,
+    /// Lets connections in, or not.
+    pub(crate) gate: Gate,
+}
+
+impl Simulator {
+    /// Puts the world behind its lock.
+    pub(crate) fn new(world: World, gate: Gate) -> io::Result<Self> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent("PayPal/AUHR-214.0-58650838 (simulator)")
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            world: Mutex::new(world),
+            http,
+            slots: Semaphore::new(DELIVERIES),
+            gate,
+        })
+    }
+
+    /// The world. A handler that panicked leaves it usable: every change is small and whole.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+//! From a command to its answer.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, http::header};
+
+use super::visitor::{self, Expected, Visitor};
+use crate::{
+    cart::{
+        CartError, Carts,
+        model::{Cart, CartIntent, CartRefusal, Command, MAX_LINES, MAX_QUANTITY, Owner, cart_of},
+        token::GuestToken,
+        view::CartView,
+    },
+    http::etag,
+    problem::{Code, FieldError, Problem},
+};
+
+/// May be kept by its buyer's client, to be confirmed at each use.
+pub(super) const KEPT: &str = "private, no-cache";
+
+pub(super) fn shown(view: &CartView) -> HttpResponse {
+    let kept = if view.as_seen { KEPT } else { "no-store" };
+    HttpResponse::Ok()
+        .insert_header((header::ETAG, etag(view.version)))
+        .insert_header((header::CACHE_CONTROL, kept))
+        .json(view)
+}
+
+/// The visitor's cart as the database has it.
+pub(super) async fn present(
+    carts: &Carts,
+    visitor: &Visitor,
+) -> Result<Option<Arc<Cart>>, Problem> {
+    let (id, owner) = match visitor {
+        Visitor::User(user) => {
+            let cart = carts.snapshot(cart_of(*user)).await.map_err(cart_problem)?;
+            return Ok(Some(Arc::new(cart)));
+        }
+        Visitor::Guest(guest) => (guest.token.cart, guest.token.owner()),
+        Visitor::Nobody => return Ok(None),
+    };
+    let found = carts.find(id).await.map_err(cart_problem)?;
+    Ok(found.filter(|cart| cart.owner == owner))
+}
+
+/// Applies `intent` to the visitor's cart. A guest's cart is made when something is put in; a token that
+/// names no cart of the visitor's counts as none.
+pub(super) async fn change(
+    carts: &Carts,
+    visitor: Visitor,
+    expected: Expected,
+    intent: CartIntent,
+) -> Result<HttpResponse, Problem> {
+    let command = |owner, makes, intent| Command {
+        owner,
+        makes,
+        expected: expected.0,
+        intent,
+    };
+    let begins = matches!(intent, CartIntent::Add(_) | CartIntent::AddDiscount(_));
+    let new = |intent| async {
+        if !begins {
+            return Err(CartError::Refused {
+                refusal: CartRefusal::Gone,
+                present: None,
+            });
+        }
+        let token = GuestToken::new();
+        let made = carts
+            .apply(token.cart, command(token.owner(), true, intent))
+            .await?;
+        Ok((made, Some((token, true))))
+    };
+    let done = match visitor {
+        Visitor::User(user) => {
+            let done = carts
+                .apply(cart_of(user), command(Owner::User, true, intent))
+                .await;
+            done.map(|cart| (cart, None))
+        }
+        Visitor::Guest(guest) => {
+            let token = guest.token;
+            let done = carts
+                .apply(token.cart, command(token.owner(), false, intent.clone()))
+                .await;
+            match done {
+                Err(CartError::Refused {
+                    refusal: CartRefusal::Gone,
+                    ..
+                }) => new(intent).await,
+                done => done.map(|cart| (cart, guest.by_cookie.then_some((token, false)))),
+            }
+        }
+        Visitor::Nobody => new(intent).await,
+    };
+    match done {
+        Ok((cart, token)) => {
+            let mut response = shown(&carts.view(&cart).await?);
+            if let Some((token, is_new)) = token {
+                visitor::hand_over(carts, &token, is_new, &mut response)?;
+            }
+            Ok(response)
+        }
+        Err(CartError::Refused {
+            refusal: CartRefusal::Stale,
+            present,
+        }) => {
+            let stale = Problem::new(Code::Stale);
+            let Some(cart) = present else {
+                return Err(stale);
+            };
+            let view = carts.view(&cart).await?;
+            let detail = format!("the present version is {}", cart.version);
+            Err(stale.detail(detail).with("cart", &view))
+        }
+        Err(error) => Err(cart_problem(error)),
+    }
+}
+
+/// The answer to a command that came to nothing.
+/// A failed change as its answer.
+pub fn cart_problem(error: CartError) -> Problem {
+    let second = std::time::Duration::from_secs(1);
+    match error {
+        CartError::Refused { refusal, .. } => refused(&refusal),
+        CartError::Busy => Problem::new(Code::Busy)
+            .detail("too many changes wait for this cart; nothing was changed")
+            .retry_after(second),
+        CartError::Closing => Problem::new(Code::Unavailable)
+            .detail("the shop is closing here; nothing was changed")
+            .retry_after(second),
+        CartError::Unavailable => Problem::new(Code::Unavailable).retry_after(second),
+        CartError::Store(error) if error.outcome_unknown() => Problem::new(Code::Unavailable)
+            .retry_after(second)
+            .caused_by(error.to_string()),
+        CartError::Store(error) => Problem::internal(error.to_string()),
+        CartError::Unknown(_) => Problem::new(Code::Unavailable)
+            .detail(
+                "it is not known whether the change was made: read the cart before you repeat it",
+            )
+            .retry_after(second)
+            .caused_by(error),
+        CartError::Interrupted => Problem::internal(error),
+    }
+}
+
+fn refused(refusal: &CartRefusal) -> Problem {
+    match refusal {
+        CartRefusal::Gone | CartRefusal::LineNotFound | CartRefusal::DiscountNotFound => {
+            Problem::not_found()
+        }
+        CartRefusal::Stale => Problem::new(Code::Stale),
+        CartRefusal::Quantity => Problem::field(
+            "/quantity",
+            "range",
+            format!("a line has 1 to {MAX_QUANTITY} units"),
+        ),
+        CartRefusal::Full => {
+            Problem::new(Code::CartFull).detail(format!("a cart has at most {MAX_LINES} lines"))
+        }
+        CartRefusal::DiscountRefused => {
+            Problem::new(Code::DiscountRefused).errors(vec![FieldError::new(
+                "/code",
+                "unknown_code",
+                "there is no such discount code",
+            )])
+        }
+    }
+}

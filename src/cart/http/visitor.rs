@@ -1,0 +1,135 @@
+//! Whose cart a request is about, and over which version.
+
+use std::future::{Ready, ready};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration},
+    dev::Payload,
+    http::header::{HeaderName, HeaderValue},
+};
+
+use crate::{
+    accounts::Caller,
+    cart::{Carts, token::GuestToken},
+    http::IfMatch,
+    id::UserId,
+    problem::Problem,
+};
+
+/// The cookie that names a guest's cart.
+const COOKIE: &str = "bodega_cart";
+/// The header that does, for clients without cookies.
+const HEADER: HeaderName = HeaderName::from_static("x-cart-token");
+/// A version that no cart reaches, for an `If-Match` that no version fits.
+const NO_VERSION: u64 = u64::MAX;
+
+/// A guest who shows a token; whether it names a cart is seen later.
+pub struct Guest {
+    pub(super) token: GuestToken,
+    pub(super) by_cookie: bool,
+}
+
+/// Whose cart a request is about.
+pub enum Visitor {
+    /// A signed-in user; a guest's token beside it counts for nothing.
+    User(UserId),
+    /// A guest with a token.
+    Guest(Guest),
+    /// A guest without one, or with one that cannot be read.
+    Nobody,
+}
+
+/// The guest's token that a request carries: the header's, or else the cookie's.
+#[must_use]
+pub fn guest_token(request: &HttpRequest) -> Option<String> {
+    header_token(request).or_else(|| cookie_token(request))
+}
+
+fn header_token(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(HEADER)?;
+    value.to_str().map(str::to_owned).ok()
+}
+
+fn cookie_token(request: &HttpRequest) -> Option<String> {
+    request
+        .cookie(COOKIE)
+        .map(|cookie| cookie.value().to_owned())
+}
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ready(
+            Caller::from_request(request, payload)
+                .into_inner()
+                .map(|Caller(principal)| {
+                    if let Some(principal) = principal {
+                        return Self::User(principal.user);
+                    }
+                    let by_header = header_token(request).and_then(|text| GuestToken::parse(&text));
+                    let by_cookie = by_header.is_none();
+                    let token = by_header.or_else(|| {
+                        cookie_token(request).and_then(|text| GuestToken::parse(&text))
+                    });
+                    token.map_or(Self::Nobody, |token| {
+                        Self::Guest(Guest { token, by_cookie })
+                    })
+                }),
+        )
+    }
+}
+
+/// The version that `If-Match` names, if any.
+pub(super) struct Expected(pub(super) Option<u64>);
+
+impl FromRequest for Expected {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let condition = IfMatch::from_request(request, payload).into_inner();
+        ready(condition.map(|condition| match condition {
+            IfMatch::Any => Self(None),
+            IfMatch::Version(version) => Self(Some(version)),
+            IfMatch::Never => Self(Some(NO_VERSION)),
+        }))
+    }
+}
+
+/// Gives the guest the token: in the cookie, whose life begins anew, and in the header when it is new.
+pub(super) fn hand_over(
+    carts: &Carts,
+    token: &GuestToken,
+    is_new: bool,
+    response: &mut HttpResponse,
+) -> Result<(), Problem> {
+    let seconds = i64::try_from(carts.0.guest_life.as_secs()).unwrap_or(i64::MAX);
+    let cookie = cookie(carts, token.text(), Duration::seconds(seconds));
+    response
+        .add_cookie(&cookie)
+        .map_err(|error| Problem::internal(error.to_string()))?;
+    if is_new {
+        let value = HeaderValue::try_from(token.text()).map_err(Problem::internal)?;
+        response.headers_mut().insert(HEADER, value);
+    }
+    Ok(())
+}
+
+/// The cookie that makes a browser forget the guest's cart, once it is merged.
+#[must_use]
+pub fn forget_guest(carts: &Carts) -> Cookie<'static> {
+    cookie(carts, String::new(), Duration::ZERO)
+}
+
+fn cookie(carts: &Carts, value: String, life: Duration) -> Cookie<'static> {
+    Cookie::build(COOKIE, value)
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(carts.0.secure_cookies)
+        .max_age(life)
+        .finish()
+}

@@ -1,0 +1,288 @@
+//! Rows of a file: JSON Lines or CSV, plain or gzip, one at a time and bounded.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
+use serde_json::{Map, Value};
+
+use super::report::RowFault;
+
+/// The most bytes of one row: what is longer is skipped and reported, never held.
+const MAX_ROW: usize = 4 * 1024 * 1024;
+/// How gzip begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The form of a file's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A JSON value a line.
+    JsonLines,
+    /// Comma-separated values with a head line.
+    Csv,
+}
+
+impl Format {
+    /// The form that a file's name tells: CSV for `.csv` and `.csv.gz`, else JSON Lines.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let plain = name.strip_suffix(".gz").unwrap_or(&name);
+        if plain.strip_suffix(".csv").is_some() {
+            Self::Csv
+        } else {
+            Self::JsonLines
+        }
+    }
+}
+
+/// A row: its line in the file, and its fields or why it has none.
+pub(super) struct Row {
+    pub(super) line: u64,
+    pub(super) value: Result<Value, RowFault>,
+}
+
+type Input = Box<dyn BufRead + Send>;
+
+/// The rows of a file, read as they are asked for.
+pub(super) enum Rows {
+    JsonLines {
+        input: Input,
+        line: u64,
+    },
+    Csv {
+        reader: Box<csv::Reader<Input>>,
+        head: Vec<String>,
+    },
+}
+
+impl Rows {
+    /// Opens `input`; gzip is recognised by how it begins.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a CSV has no head line.
+    pub(super) fn open(input: impl Read + Send + 'static, format: Format) -> io::Result<Self> {
+        let mut input: Input = Box::new(BufReader::with_capacity(1 << 16, input));
+        if input.fill_buf()?.starts_with(&GZIP) {
+            input = Box::new(BufReader::with_capacity(
+                1 << 16,
+                MultiGzDecoder::new(input),
+            ));
+        }
+        match format {
+            Format::JsonLines => Ok(Self::JsonLines { input, line: 0 }),
+            Format::Csv => {
+                let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
+                let head = reader.headers().map_err(io::Error::other)?;
+                let head = head
+                    .iter()
+                    .map(|name| name.trim_start_matches('\u{feff}').trim().to_owned());
+                let head: Vec<String> = head.collect();
+                Ok(Self::Csv {
+                    reader: Box::new(reader),
+                    head,
+                })
+            }
+        }
+    }
+
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// When the file itself cannot be read on, such as a gzip stream that is cut off.
+    pub(super) fn next(&mut self) -> io::Result<Option<Row>> {
+        match self {
+            Self::JsonLines { input, line } => next_line(input, line),
+            Self::Csv { reader, head } => next_record(reader, head),
+        }
+    }
+}
+
+fn next_line(input: &mut Input, line: &mut u64) -> io::Result<Option<Row>> {
+    loop {
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(MAX_ROW).unwrap_or(u64::MAX).saturating_add(1);
+        let read = input.by_ref().take(limit).read_until(b'\n', &mut bytes)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        *line = line.saturating_add(1);
+        if bytes.len() > MAX_ROW {
+            skip_line(input)?;
+            let message = format!("a row has {MAX_ROW} bytes at most");
+            return Ok(Some(Row {
+                line: *line,
+                value: Err(RowFault::new(*line, "row_too_long", "", message)),
+            }));
+        }
+        let text = bytes.trim_ascii();
+        let text = if *line == 1 {
+            text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+        } else {
+            text
+        };
+        if !text.is_empty() {
+            return Ok(Some(Row {
+                line: *line,
+                value: parse(*line, text),
+            }));
+        }
+    }
+}
+
+fn parse(line: u64, text: &[u8]) -> Result<Value, RowFault> {
+    let text = std::str::from_utf8(text).map_err(|error| {
+        RowFault::new(
+            line,
+            "not_utf8",
+            "",
+            format!("not UTF-8 from byte {}", error.valid_up_to()),
+        )
+    })?;
+    serde_json::from_str(text).map_err(|error| {
+        // serde_json counts lines from this text's own start.
+        let message = error.to_string();
+        let place = message
+            .split_once(" at line 1")
+            .map_or(message.clone(), |(what, at)| format!("{what}{at}"));
+        RowFault::new(line, "not_json", "", place)
+    })
+}
+
+fn skip_line(input: &mut Input) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                input.consume(end + 1);
+                return Ok(());
+            }
+            None => {
+                let length = buffer.len();
+                input.consume(length);
+            }
+        }
+    }
+}
+
+fn next_record(reader: &mut csv::Reader<Input>, head: &[String]) -> io::Result<Option<Row>> {
+    let mut record = csv::ByteRecord::new();
+    let line = reader.position().line();
+    match reader.read_byte_record(&mut record) {
+        Ok(false) => Ok(None),
+        Ok(true) => {
+            let line = record.position().map_or(line, csv::Position::line);
+            Ok(Some(Row {
+                line,
+                value: fields(line, head, &record),
+            }))
+        }
+        Err(error) if error.is_io_error() => Err(io::Error::other(error)),
+        Err(error) => Ok(Some(Row {
+            line,
+            value: Err(RowFault::new(line, "not_csv", "", error.to_string())),
+        })),
+    }
+}
+
+fn fields(line: u64, head: &[String], record: &csv::ByteRecord) -> Result<Value, RowFault> {
+    if record.len() != head.len() {
+        let message = format!("{} cells under {} columns", record.len(), head.len());
+        return Err(RowFault::new(line, "cell_count", "", message));
+    }
+    if record.iter().map(<[u8]>::len).sum::<usize>() > MAX_ROW {
+        return Err(RowFault::new(
+            line,
+            "row_too_long",
+            "",
+            format!("a row has {MAX_ROW} bytes at most"),
+        ));
+    }
+    let mut row = Map::new();
+    for (name, cell) in head.iter().zip(record) {
+        let text = std::str::from_utf8(cell)
+            .map_err(|_bytes| RowFault::new(line, "not_utf8", name, "the cell is not UTF-8"))?;
+        // An empty cell says nothing, as null does in JSON.
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            Value::String(text.to_owned())
+        };
+        row.insert(name.clone(), value);
+    }
+    Ok(Value::Object(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use super::*;
+
+    fn read(bytes: Vec<u8>, format: Format) -> Vec<(u64, Result<String, String>)> {
+        let mut rows = Rows::open(Cursor::new(bytes), format).unwrap();
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            all.push((
+                row.line,
+                row.value
+                    .map(|value| value.to_string())
+                    .map_err(|fault| fault.code),
+            ));
+        }
+        all
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_the_rest_goes_on() {
+        let mut text = b"\xef\xbb\xbf{\"a\":1}\r\n\n{bad\n\"\xff\"\n".to_vec();
+        text.extend(vec![b'x'; MAX_ROW + 10]);
+        text.extend(b"\n{\"a\":2}");
+        let ok = |text: &str| Ok(text.to_owned());
+        let bad = |code: &str| Err(code.to_owned());
+        assert_eq!(
+            read(text, Format::JsonLines),
+            [
+                (1, ok("{\"a\":1}")),
+                (3, bad("not_json")),
+                (4, bad("not_utf8")),
+                (5, bad("row_too_long")),
+                (6, ok("{\"a\":2}")),
+            ]
+        );
+    }
+
+    #[test]
+    fn gzip_is_recognised_and_a_cut_stream_is_an_error() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(b"{\"a\":1}\n").unwrap();
+        let packed = packer.finish().unwrap();
+        assert_eq!(read(packed.clone(), Format::JsonLines).len(), 1);
+        let cut = packed[..packed.len() - 6].to_vec();
+        let mut rows = Rows::open(Cursor::new(cut), Format::JsonLines).unwrap();
+        let outcome =
+            std::iter::from_fn(|| rows.next().transpose()).collect::<io::Result<Vec<_>>>();
+        assert!(outcome.is_err());
+    }
+
+    #[test]
+    fn cells_stand_under_their_columns() {
+        let text = b"sku,title\n1,\"a \"\"b\"\"\nc\"\n2\n3,\n".to_vec();
+        let rows = read(text, Format::Csv);
+        assert_eq!(
+            rows[0],
+            (2, Ok(r#"{"sku":"1","title":"a \"b\"\nc"}"#.into()))
+        );
+        assert_eq!(rows[1].1, Err("cell_count".into()));
+        assert_eq!(rows[2].1, Ok(r#"{"sku":"3","title":null}"#.into()));
+    }
+
+    #[test]
+    fn the_name_tells_the_form() {
+        assert_eq!(Format::of_name("a.CSV.gz"), Format::Csv);
+        assert_eq!(Format::of_name("a.jsonl.gz"), Format::JsonLines);
+    }
+}

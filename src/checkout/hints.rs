@@ -1,0 +1,184 @@
+//! Following the provider's hints: each wakes `settle`, or reads the capture and tells the order.
+
+use futures_util::future::BoxFuture;
+
+use super::{
+    model::{Checkout, CheckoutStatus, EndReason},
+    settle::{SettleError, Settled, Settlement},
+};
+use crate::{
+    id::CheckoutId,
+    money::Money,
+    orders::PaymentStatus,
+    payments::{
+        Capture, CaptureId, CaptureStatus, Dispute, Hint, HintError, HintSink, ProviderOrderId,
+    },
+};
+
+impl HintSink for Settlement {
+    fn follow<'a>(&'a self, hint: &'a Hint) -> BoxFuture<'a, Result<(), HintError>> {
+        Box::pin(async move {
+            match hint {
+                Hint::Order { order, checkout } => {
+                    match self.meant(Some(order), *checkout).await? {
+                        Some(found) => self.wake(found.id).await,
+                        None => Ok(()),
+                    }
+                }
+                Hint::Capture {
+                    capture,
+                    order,
+                    checkout,
+                } => self.capture_moved(capture, order.as_ref(), *checkout).await,
+                Hint::Refund {
+                    capture,
+                    total_refunded,
+                    ..
+                } => self.refunded(capture, *total_refunded).await,
+                Hint::Reversal { capture, .. } => {
+                    self.orders.reversed(capture).await?;
+                    Ok(())
+                }
+                Hint::ApprovalReversed { order, checkout } => {
+                    self.approval_reversed(order, *checkout).await
+                }
+                Hint::Dispute(dispute) => {
+                    tell_staff(dispute);
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+/// A dispute is PayPal's to decide; the shop's staff has to know.
+fn tell_staff(dispute: &Dispute) {
+    metrics::counter!("bodega_disputes_total").increment(1);
+    tracing::warn!(dispute.id, captures = ?dispute.captures, reason = dispute.reason,
+        status = dispute.status, outcome = dispute.outcome, "a buyer disputes a payment");
+}
+
+impl Settlement {
+    /// The checkout that a message is about: by its payment, which the shop wrote down, and by the
+    /// reference only where the two agree or no payment is known yet.
+    async fn meant(
+        &self,
+        order: Option<&ProviderOrderId>,
+        reference: Option<CheckoutId>,
+    ) -> Result<Option<Checkout>, HintError> {
+        if let Some(order) = order
+            && let Some(found) = self.checkouts.of_payment(order).await?
+        {
+            return Ok(Some(found));
+        }
+        let Some(reference) = reference else {
+            return Ok(None);
+        };
+        let found = self.checkouts.find(reference).await?;
+        Ok(found.filter(|found| order.is_none() || found.provider_order.is_none()))
+    }
+
+    /// Settles, and says whether the hint has been followed.
+    async fn wake(&self, id: CheckoutId) -> Result<(), HintError> {
+        match self.settle(id).await {
+            Ok(Settled::Unclear(error)) => Err(error.into()),
+            Ok(_) | Err(SettleError::NotFound) => Ok(()),
+            Err(SettleError::Store(error)) => Err(error.into()),
+            Err(error @ SettleError::Restless(_)) => Err(HintError::Failed {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// A capture has moved: it settles its checkout, or confirms or denies the order's payment.
+    async fn capture_moved(
+        &self,
+        capture: &CaptureId,
+        order: Option<&ProviderOrderId>,
+        reference: Option<CheckoutId>,
+    ) -> Result<(), HintError> {
+        let found = match self.checkouts.of_capture(capture).await? {
+            Some(found) => Some(found),
+            None => self.meant(order, reference).await?,
+        };
+        let Some(found) = found else { return Ok(()) };
+        self.wake(found.id).await?;
+        if self.orders.by_capture(capture).await?.is_none() {
+            return Ok(());
+        }
+        let state = self.payments.capture_state(capture).await?;
+        let to = match &state.status {
+            CaptureStatus::Completed => Some(PaymentStatus::Completed),
+            CaptureStatus::Declined => Some(PaymentStatus::Denied),
+            CaptureStatus::PartiallyRefunded | CaptureStatus::Refunded => {
+                self.confirm(&state).await?;
+                return self.refunded(capture, None).await;
+            }
+            CaptureStatus::Pending(_) | CaptureStatus::Other(_) => None,
+        };
+        match to {
+            Some(PaymentStatus::Completed) => self.confirm(&state).await,
+            Some(to) => {
+                self.orders.payment_changed(capture, to).await?;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Confirms a payment that was pending, if it is exactly what the order cost.
+    async fn confirm(&self, capture: &Capture) -> Result<(), HintError> {
+        let Some(order) = self.orders.by_capture(&capture.id).await? else {
+            return Ok(());
+        };
+        if capture.amount != Some(order.total) {
+            let reason = format!("capture {} is of another amount than its order", capture.id);
+            return Err(HintError::Failed { reason });
+        }
+        self.orders
+            .payment_changed(&capture.id, PaymentStatus::Completed)
+            .await?;
+        Ok(())
+    }
+
+    /// Books what was given back, wherever that was done.
+    async fn refunded(&self, capture: &CaptureId, total: Option<Money>) -> Result<(), HintError> {
+        let Some(order) = self.orders.by_capture(capture).await? else {
+            return Ok(());
+        };
+        let total = match total {
+            Some(total) => Some(total),
+            // The message does not say how much in all: only a capture given back whole is certain.
+            None => {
+                let state = self.payments.capture_state(capture).await?;
+                (state.status == CaptureStatus::Refunded).then_some(order.payment.captured)
+            }
+        };
+        if let Some(total) = total {
+            self.orders.provider_refunded(capture, total).await?;
+        }
+        Ok(())
+    }
+
+    /// The buyer's approval has lapsed: unless money was asked for, the checkout is over.
+    async fn approval_reversed(
+        &self,
+        order: &ProviderOrderId,
+        reference: Option<CheckoutId>,
+    ) -> Result<(), HintError> {
+        let Some(found) = self.meant(Some(order), reference).await? else {
+            return Ok(());
+        };
+        if found.status == CheckoutStatus::AwaitingApproval {
+            self.checkouts
+                .end(
+                    &found,
+                    CheckoutStatus::Failed,
+                    EndReason::ApprovalLapsed,
+                    false,
+                )
+                .await?;
+        }
+        self.wake(found.id).await
+    }
+}

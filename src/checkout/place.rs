@@ -1,0 +1,401 @@
+//! Beginning a checkout: the buyer's snapshot against the cart, stock held, a payment made to approve.
+//!
+//! The intent is stored before each step, so that a run cut short is taken up under the same id.
+
+use std::time::Duration;
+
+use super::{
+    Checkouts, Settlement,
+    error::{CheckoutError, ShortLine},
+    model::{Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, order_number},
+    totals::{ChosenShipping, shipping_methods, totals},
+};
+use crate::{
+    address::PostalAddress,
+    cart::{Cart, CartView},
+    catalog::{Catalog, Offer, Shortage},
+    config::StoreConfig,
+    id::{CartId, CheckoutId, LineId, UserId, VariantId},
+    money::Money,
+    payments::{GatewayError, NewPayment, PaymentLine},
+};
+
+/// Tries at ending an earlier checkout of the same cart before the buyer is asked to try again.
+const MAX_TRIES: usize = 4;
+
+/// What a buyer wants.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Who buys.
+    pub user: UserId,
+    /// What the buyer saw.
+    pub seen: SeenCart,
+    /// Where it goes.
+    pub shipping_address: PostalAddress,
+    /// Where the invoice goes, when elsewhere.
+    pub billing_address: Option<PostalAddress>,
+    /// Which way.
+    pub shipping_method: String,
+    /// Where the buyer comes back to after approval.
+    pub return_url: String,
+    /// Where the buyer comes back to without it.
+    pub cancel_url: String,
+}
+
+/// Begins checkouts.
+#[derive(Clone)]
+pub struct Checkouting {
+    pub(super) settlement: Settlement,
+    pub(super) catalog: Catalog,
+    pub(super) store: StoreConfig,
+}
+
+impl Checkouting {
+    fn checkouts(&self) -> &Checkouts {
+        &self.settlement.checkouts
+    }
+
+    fn life(&self) -> Duration {
+        self.settlement.config.reservation()
+    }
+
+    /// Begins the checkout `id`, or goes on with it where an earlier run was cut short.
+    ///
+    /// # Errors
+    /// Whatever stands in the way: see [`CheckoutError`].
+    pub async fn place(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
+        let checkout = match self.checkouts().find(id).await? {
+            Some(begun) => begun,
+            None => self.begin(id, wish).await?,
+        };
+        match checkout.status {
+            CheckoutStatus::Preparing => self.prepare(checkout).await,
+            CheckoutStatus::AwaitingApproval
+            | CheckoutStatus::Capturing
+            | CheckoutStatus::Completed => Ok(checkout),
+            CheckoutStatus::Cancelled | CheckoutStatus::Expired | CheckoutStatus::Failed => {
+                Err(CheckoutError::Closed(checkout.reason))
+            }
+        }
+    }
+
+    /// Freezes the cart and writes the checkout.
+    async fn begin(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
+        let cart = CartId::from_object_id(wish.user.object_id());
+        let cart = self.settlement.carts.snapshot(cart).await?;
+        let checkout = self.freeze(id, wish, &cart).await?;
+        for _ in 0..MAX_TRIES {
+            if self.checkouts().begin(&checkout, self.life()).await? {
+                return Ok(checkout);
+            }
+            self.supersede(cart.id).await?;
+        }
+        Err(CheckoutError::Contended)
+    }
+
+    /// Ends the cart's open checkout: the buyer began anew. Where its money is being taken already, the
+    /// buyer has paid and must not pay again.
+    async fn supersede(&self, cart: CartId) -> Result<(), CheckoutError> {
+        let Some(open) = self.checkouts().open_of(cart).await? else {
+            return Ok(());
+        };
+        if open.status == CheckoutStatus::Capturing {
+            return Err(CheckoutError::BeingPaid(open.id));
+        }
+        let ended = self
+            .checkouts()
+            .end(
+                &open,
+                CheckoutStatus::Cancelled,
+                EndReason::Superseded,
+                false,
+            )
+            .await?;
+        if let Some(ended) = ended {
+            self.release(&ended).await?;
+        }
+        Ok(())
+    }
+
+    async fn release(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
+        self.settlement
+            .stock
+            .release(checkout.id, checkout.variants())
+            .await?;
+        self.checkouts().stock_settled(checkout.id).await?;
+        Ok(())
+    }
+
+    /// Prices the cart from the primary and compares it with what the buyer saw.
+    async fn freeze(
+        &self,
+        id: CheckoutId,
+        wish: &Wish,
+        cart: &Cart,
+    ) -> Result<Checkout, CheckoutError> {
+        let view: CartView = self.settlement.carts.view(cart).await?;
+        let items: Vec<_> = cart
+            .items
+            .iter()
+            .map(|line| (line.id, line.quantity))
+            .collect();
+        if !wish.seen.matches(cart.version, &items, view.total) {
+            return Err(CheckoutError::CartChanged(Box::new(view)));
+        }
+        if cart.items.is_empty() {
+            return Err(CheckoutError::CartEmpty);
+        }
+        let variants: Vec<VariantId> = cart.items.iter().map(|line| line.variant).collect();
+        let offers = self.catalog.offers_now(&variants).await?;
+        let mut lines = Vec::with_capacity(cart.items.len());
+        let mut gone = Vec::new();
+        for line in &cart.items {
+            match offers.get(&line.variant).filter(|offer| offer.on_sale) {
+                Some(offer) => lines.push(frozen(line, offer)?),
+                None => gone.push(Shortage {
+                    variant: line.variant,
+                    wanted: line.quantity,
+                    available: 0,
+                }),
+            }
+        }
+        if !gone.is_empty() {
+            return Err(short(
+                cart.items.iter().map(|line| (line.id, line.variant)),
+                &gone,
+            ));
+        }
+        let subtotal = Money::sum(
+            self.store.currency,
+            lines.iter().map(|line| line.line_total),
+        )?;
+        // The view came from the node's cache; the primary has the last word on prices.
+        if subtotal.minus(view.discount_total)? != view.total {
+            return Err(CheckoutError::CartChanged(Box::new(view)));
+        }
+        let goods = view.total;
+        let country = &wish.shipping_address.country;
+        let mut methods = shipping_methods(&self.store, country, goods);
+        let chosen = methods.find(|(method, _)| method.id == wish.shipping_method);
+        let (method, price) = chosen.ok_or(CheckoutError::NoSuchShipping)?;
+        let shipping = ChosenShipping {
+            id: method.id.clone(),
+            name: method.name.clone(),
+            price,
+        };
+        let totals = totals(
+            &self.store,
+            lines.iter().map(|line| line.line_total),
+            view.discount_total,
+            price,
+            &wish.shipping_address,
+        )?;
+        Ok(Checkout {
+            id,
+            user: wish.user,
+            cart: cart.id,
+            number: order_number(id),
+            status: CheckoutStatus::Preparing,
+            lines,
+            totals,
+            shipping,
+            shipping_address: wish.shipping_address.clone(),
+            billing_address: wish.billing_address.clone(),
+            return_url: wish.return_url.clone(),
+            cancel_url: wish.cancel_url.clone(),
+            provider_order: None,
+            approve_url: None,
+            capture_sent: false,
+            capture: None,
+            reason: None,
+            refund_due: false,
+            refund: None,
+            stock_open: true,
+            order: None,
+            expires_at: Checkout::UNSET,
+            version: 1,
+            created_at: Checkout::UNSET,
+            updated_at: Checkout::UNSET,
+        })
+    }
+
+    /// Holds the stock and makes the payment.
+    async fn prepare(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
+        self.guard_against_hoarding(&checkout).await?;
+        let held = self
+            .settlement
+            .stock
+            .hold(checkout.id, &checkout.holds(), self.life())
+            .await?;
+        if let Err(missing) = held {
+            self.fail(&checkout, EndReason::InsufficientStock).await?;
+            return Err(checkout.short(&missing));
+        }
+        let payment = self.payment_of(&checkout);
+        let key = checkout.request_key("create");
+        let made = match self.settlement.payments.create_order(&payment, &key).await {
+            Ok(made) => made,
+            Err(GatewayError::Refused {
+                issue, debug_id, ..
+            }) => {
+                tracing::error!(checkout.id = %checkout.id, issue, debug_id, "the provider refused a payment");
+                self.fail(&checkout, EndReason::PaymentRefused).await?;
+                return Err(CheckoutError::PaymentRefused(issue));
+            }
+            // Still `Preparing`: the same key goes on, another checkout supersedes it, or it expires.
+            Err(unclear) => return Err(CheckoutError::Provider(unclear)),
+        };
+        match self
+            .checkouts()
+            .await_approval(checkout.id, &made, self.life())
+            .await?
+        {
+            Some(open) => Ok(open),
+            None => {
+                let now = self.checkouts().find(checkout.id).await?;
+                match now {
+                    Some(now) if !now.status.is_final() || now.order.is_some() => Ok(now),
+                    ended => {
+                        // Ended while it was being prepared: what was held after that goes back.
+                        self.release(&checkout).await?;
+                        Err(CheckoutError::Closed(
+                            ended.and_then(|checkout| checkout.reason),
+                        ))
+                    }
+                }
+            }
+        }
+    }
+
+    /// A buyer with many open checkouts must not empty the shelves.
+    async fn guard_against_hoarding(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
+        let open = self.checkouts().open_of_user(checkout.user).await?;
+        let most = self.settlement.config.max_held_per_user;
+        let over = checkout.holds().into_iter().filter(|wanted| {
+            let held = open
+                .iter()
+                .flat_map(Checkout::holds)
+                .filter(|hold| hold.variant == wanted.variant);
+            held.map(|hold| hold.quantity)
+                .fold(0_u32, u32::saturating_add)
+                > most
+        });
+        let over: Vec<_> = over
+            .map(|hold| Shortage {
+                variant: hold.variant,
+                wanted: hold.quantity,
+                available: most,
+            })
+            .collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        self.fail(checkout, EndReason::InsufficientStock).await?;
+        Err(checkout.short(&over))
+    }
+
+    async fn fail(&self, checkout: &Checkout, reason: EndReason) -> Result<(), CheckoutError> {
+        self.checkouts()
+            .end(checkout, CheckoutStatus::Failed, reason, false)
+            .await?;
+        self.release(checkout).await
+    }
+
+    fn payment_of(&self, checkout: &Checkout) -> NewPayment {
+        let lines = checkout.lines.iter().map(|line| PaymentLine {
+            name: line.title.clone(),
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+        });
+        NewPayment {
+            reference: checkout.id.to_string(),
+            invoice: checkout.number.clone(),
+            description: format!("{} order {}", self.store.name, checkout.number),
+            lines: lines.collect(),
+            item_total: checkout.totals.subtotal,
+            discount: checkout.totals.discount,
+            shipping: checkout.totals.shipping,
+            tax: checkout.totals.tax,
+            total: checkout.totals.total,
+            shipping_address: checkout.shipping_address.clone(),
+            return_url: checkout.return_url.clone(),
+            cancel_url: checkout.cancel_url.clone(),
+            brand: self.store.name.clone(),
+        }
+    }
+
+    /// Ends a checkout at its buyer's wish; a repeat changes nothing.
+    ///
+    /// # Errors
+    /// [`CheckoutError::Closed`] once money is being taken or it ended otherwise.
+    pub async fn cancel(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
+        if checkout.status == CheckoutStatus::Cancelled {
+            return Ok(checkout);
+        }
+        let ended = self
+            .checkouts()
+            .end(
+                &checkout,
+                CheckoutStatus::Cancelled,
+                EndReason::Cancelled,
+                false,
+            )
+            .await?;
+        let Some(ended) = ended else {
+            return Err(CheckoutError::Closed(checkout.reason));
+        };
+        self.release(&ended).await?;
+        Ok(ended)
+    }
+}
+
+impl Checkout {
+    fn short(&self, missing: &[Shortage]) -> CheckoutError {
+        short(
+            self.lines.iter().map(|line| (line.line, line.variant)),
+            missing,
+        )
+    }
+}
+
+/// Names the lines of the variants that are short.
+fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage]) -> CheckoutError {
+    let named = lines
+        .enumerate()
+        .filter_map(|(place, (item_id, variant_id))| {
+            let shortage = missing
+                .iter()
+                .find(|shortage| shortage.variant == variant_id)?;
+            let (wanted, available) = (shortage.wanted, shortage.available);
+            Some(ShortLine {
+                place,
+                item_id,
+                variant_id,
+                wanted,
+                available,
+            })
+        });
+    CheckoutError::Short(named.collect())
+}
+
+fn frozen(line: &crate::cart::Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
+    let mut options = offer.options.clone();
+    options.extend(
+        line.options
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    Ok(CheckoutLine {
+        line: line.id,
+        product: offer.product,
+        variant: offer.variant,
+        sku: offer.sku.clone(),
+        title: offer.title.clone(),
+        options,
+        image: offer.image.clone(),
+        unit_price: offer.unit_price,
+        quantity: line.quantity,
+        line_total: offer.unit_price.times(line.quantity)?,
+    })
+}

@@ -1,0 +1,117 @@
+//! The reconciler: finishes what nobody came back for, all day, not only after a crash.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use futures_util::StreamExt;
+
+use super::settle::{SettleError, Settlement};
+use crate::{
+    id::CheckoutId,
+    mongo::{Mongo, StoreError, lease::Lease},
+    orders::Refunds,
+};
+
+/// Checkouts that a sweep settles at once: the provider is not flooded.
+const AT_ONCE: usize = 8;
+
+/// Sweeps unfinished checkouts and refunds; one node at a time, by lease.
+pub struct Reconciler {
+    settlement: Settlement,
+    refunds: Refunds,
+    lease: Lease,
+    every: Duration,
+}
+
+impl Reconciler {
+    /// Looks after the checkouts of `settlement` every `checkout.reconcile_seconds`.
+    #[must_use]
+    pub fn new(mongo: &Mongo, settlement: Settlement, refunds: Refunds) -> Self {
+        let every = settlement.config.reconcile_every();
+        Self {
+            settlement,
+            refunds,
+            lease: Lease::new(mongo, "reconciler"),
+            every,
+        }
+    }
+
+    fn sweep_later(ctx: &mut Context<Self>, wait: Duration) {
+        ctx.run_later(wait, |this, ctx| {
+            let work = Sweep {
+                settlement: this.settlement.clone(),
+                refunds: this.refunds.clone(),
+                lease: this.lease.clone(),
+                every: this.every,
+            };
+            // On a task of its own: a panic in one sweep does not end the actor.
+            let sweep = actix_web::rt::spawn(async move { work.run().await });
+            let then = sweep.into_actor(this).map(|done, this, ctx| {
+                match done {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "a sweep failed; the next one goes on")
+                    }
+                    Err(error) => tracing::error!(%error, "a sweep panicked; the next one goes on"),
+                }
+                Self::sweep_later(ctx, this.every);
+            });
+            ctx.spawn(then);
+        });
+    }
+}
+
+impl Actor for Reconciler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Soon after the start: what a crash left behind does not wait for a whole round.
+        Self::sweep_later(ctx, Duration::from_secs(1).min(self.every));
+    }
+}
+
+struct Sweep {
+    settlement: Settlement,
+    refunds: Refunds,
+    lease: Lease,
+    every: Duration,
+}
+
+impl Sweep {
+    async fn run(&self) -> Result<(), StoreError> {
+        if !self.lease.take(self.every.saturating_mul(3)).await? {
+            return Ok(());
+        }
+        let idle = self.every.min(Duration::from_secs(5));
+        let unfinished = self.settlement.checkouts.unfinished(idle).await?;
+        futures_util::stream::iter(unfinished)
+            .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
+            .await;
+        self.free_orphans().await?;
+        self.refunds.resume().await
+    }
+
+    async fn look_after(&self, id: CheckoutId) {
+        match self.settlement.settle(id).await {
+            Ok(settled) => tracing::debug!(checkout.id = %id, ?settled, "looked after"),
+            Err(SettleError::NotFound) => return,
+            Err(error) => tracing::warn!(checkout.id = %id, %error, "cannot settle now"),
+        }
+        if let Err(error) = self.settlement.checkouts.looked_at(id).await {
+            tracing::warn!(checkout.id = %id, %error, "cannot mark a look");
+        }
+    }
+
+    /// Frees holds that lapsed and whose checkout is over or was never written.
+    async fn free_orphans(&self) -> Result<(), StoreError> {
+        for (checkout, variant) in self.settlement.stock.expired_holds().await? {
+            let found = self.settlement.checkouts.find(checkout).await?;
+            let over = found.is_none_or(|c| c.status.is_final() && c.order.is_none());
+            if over {
+                tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
+                self.settlement.stock.release(checkout, [variant]).await?;
+            }
+        }
+        Ok(())
+    }
+}

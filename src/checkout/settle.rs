@@ -1,0 +1,475 @@
+//! `settle`: the one way from an approved payment to an order.
+//!
+//! It may be entered any number of times, at once, on any node, and again after a crash at any line: it
+//! reads the persisted state, does the next step, and each step is idempotent. Webhook, IPN, the
+//! buyer's return and the reconciler only wake it; what they claim is never believed, the provider is
+//! asked. Nothing else makes an order.
+
+use std::time::Duration;
+
+use mongodb::ClientSession;
+
+use crate::{
+    cart::Carts,
+    catalog::Stock,
+    checkout::{
+        model::{CaptureRecord, Checkout, CheckoutStatus, EndReason, Standing, Step},
+        queue::Queue,
+        store::Checkouts,
+    },
+    config::CheckoutConfig,
+    id::{CartId, CheckoutId, LineId, OrderId},
+    mongo::{Mongo, StoreError},
+    orders::{NewOrder, OrderItem, OrderPayment, Orders, PaymentStatus},
+    payments::{
+        GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus, RefundStatus,
+    },
+};
+
+/// More steps than any checkout has, waits included: a guard against going round in circles.
+const MAX_STEPS: usize = 40;
+/// Pause while another node's call for the same step is under way at the provider.
+const IN_PROGRESS: Duration = Duration::from_millis(150);
+/// The provider's status for that (PayPal: `PREVIOUS_REQUEST_IN_PROGRESS`).
+const CONFLICT: u16 = 409;
+/// The provider's status for a refusal by its rules; other statuses say nothing final.
+const UNPROCESSABLE: u16 = 422;
+
+/// Refusals after which the buyer may choose another funding for the same payment
+/// (PayPal, Orders v2, error messages of capture).
+const BACK_TO_BUYER: [&str; 2] = ["INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED"];
+
+/// How settling ended for now.
+#[derive(Debug)]
+pub enum Settled {
+    /// There is an order.
+    Ordered(Checkout),
+    /// The buyer has not approved the payment.
+    NotApproved(Checkout),
+    /// The provider declined; the checkout may still be open for another try.
+    Declined(Checkout),
+    /// It is over without an order.
+    Closed(Checkout),
+    /// The provider did not say; the reconciler goes on.
+    Unclear(GatewayError),
+}
+
+/// Settling failed for now.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// No such checkout.
+    #[error("no such checkout")]
+    NotFound,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A checkout that never comes to rest: our fault.
+    #[error("checkout {0} did not come to rest")]
+    Restless(CheckoutId),
+}
+
+/// What one step led to.
+enum Turn {
+    /// The state has changed, here or elsewhere: read it and go on.
+    Again,
+    /// Nothing more to do now.
+    Rest(Settled),
+}
+
+/// Everything that settling touches.
+#[derive(Clone)]
+pub struct Settlement {
+    pub(super) mongo: Mongo,
+    pub(super) checkouts: Checkouts,
+    pub(super) stock: Stock,
+    pub(super) carts: Carts,
+    pub(super) orders: Orders,
+    pub(super) payments: Payments,
+    pub(super) config: CheckoutConfig,
+    pub(super) queue: Queue,
+}
+
+impl Settlement {
+    /// Brings a checkout as far as it can be brought now.
+    ///
+    /// # Errors
+    /// When there is none, or the database refuses; the provider's failures are an outcome.
+    pub async fn settle(&self, id: CheckoutId) -> Result<Settled, SettleError> {
+        let _turn = self.queue.wait(id).await;
+        let mut declined = false;
+        for _ in 0..MAX_STEPS {
+            let checkout = self
+                .checkouts
+                .find(id)
+                .await?
+                .ok_or(SettleError::NotFound)?;
+            let step = checkout.next_step();
+            tracing::debug!(checkout.id = %id, ?step, "settling");
+            let turn = match step {
+                Step::Wait => self.wait(checkout).await?,
+                Step::Ask(payment) => self.ask(checkout, &payment, declined).await?,
+                Step::Pin => self.pin(checkout).await?,
+                Step::Capture(payment) => self.capture(checkout, &payment, &mut declined).await?,
+                Step::Book(payment, capture) => self.book(checkout, payment, &capture).await?,
+                Step::Sell => self.sell(&checkout).await?,
+                Step::Release => self.release(&checkout).await?,
+                Step::Refund(capture) => self.give_back(checkout, &capture).await?,
+                Step::Done => Turn::Rest(at_rest(checkout, declined)),
+            };
+            if let Turn::Rest(settled) = turn {
+                return Ok(settled);
+            }
+        }
+        Err(SettleError::Restless(id))
+    }
+
+    /// The provider has not been asked for a payment: it expires, or waits.
+    async fn wait(&self, checkout: Checkout) -> Result<Turn, StoreError> {
+        if self.checkouts.expire(&checkout).await?.is_some() {
+            return Ok(Turn::Again);
+        }
+        Ok(Turn::Rest(Settled::NotApproved(checkout)))
+    }
+
+    /// Asks the provider whether the buyer has approved.
+    async fn ask(
+        &self,
+        checkout: Checkout,
+        payment: &ProviderOrderId,
+        declined: bool,
+    ) -> Result<Turn, StoreError> {
+        if declined {
+            // Approved all the same, but its funding was refused a moment ago: the buyer has to act.
+            return Ok(Turn::Rest(Settled::Declined(checkout)));
+        }
+        let found = match self.payments.order(payment).await {
+            Ok(found) => found,
+            Err(GatewayError::NotFound) => return self.lapse(checkout).await,
+            Err(unclear) => return Ok(Turn::Rest(Settled::Unclear(unclear))),
+        };
+        match found.status {
+            ProviderOrderStatus::Approved | ProviderOrderStatus::Completed => {
+                self.checkouts.begin_capture(checkout.id).await?;
+                Ok(Turn::Again)
+            }
+            ProviderOrderStatus::Voided => self.lapse(checkout).await,
+            ProviderOrderStatus::AwaitingApproval | ProviderOrderStatus::Other(_) => {
+                self.wait(checkout).await
+            }
+        }
+    }
+
+    /// The payment is gone at the provider.
+    async fn lapse(&self, checkout: Checkout) -> Result<Turn, StoreError> {
+        self.checkouts
+            .end(
+                &checkout,
+                CheckoutStatus::Expired,
+                EndReason::ApprovalLapsed,
+                false,
+            )
+            .await?;
+        Ok(Turn::Again)
+    }
+
+    /// Keeps the stock from lapsing; without it no money is asked for.
+    async fn pin(&self, checkout: Checkout) -> Result<Turn, StoreError> {
+        if self.keep_stock(&checkout).await? {
+            self.checkouts.intend_capture(checkout.id).await?;
+        } else {
+            let (to, reason) = (CheckoutStatus::Failed, EndReason::InsufficientStock);
+            self.checkouts.end(&checkout, to, reason, false).await?;
+        }
+        Ok(Turn::Again)
+    }
+
+    /// Pins every hold, taking again what has lapsed.
+    async fn keep_stock(&self, checkout: &Checkout) -> Result<bool, StoreError> {
+        if self.stock.pin(checkout.id, checkout.variants()).await? {
+            return Ok(true);
+        }
+        let taken = self
+            .stock
+            .hold(checkout.id, &checkout.holds(), self.config.reservation())
+            .await?;
+        Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
+    }
+
+    /// Takes the money, or finds out that it was taken.
+    async fn capture(
+        &self,
+        checkout: Checkout,
+        payment: &ProviderOrderId,
+        declined: &mut bool,
+    ) -> Result<Turn, StoreError> {
+        let key = checkout.request_key("capture");
+        let captured = match self.payments.capture(payment, &key).await {
+            // Sent before and perhaps done: the provider's own state decides, not this answer.
+            Err(GatewayError::Unknown(reason)) => {
+                tracing::warn!(checkout.id = %checkout.id, reason, "capture unclear; reading the payment");
+                self.payments.order(payment).await
+            }
+            answer => answer,
+        };
+        match captured {
+            Ok(found) => self.write_down(checkout, found).await,
+            Err(GatewayError::Refused {
+                status: CONFLICT, ..
+            }) => {
+                tokio::time::sleep(IN_PROGRESS).await;
+                Ok(Turn::Again)
+            }
+            Err(GatewayError::Refused {
+                status: UNPROCESSABLE,
+                issue,
+                debug_id,
+            }) => {
+                tracing::info!(checkout.id = %checkout.id, issue, debug_id, "capture refused");
+                self.refused(checkout, payment, &issue, declined).await
+            }
+            Err(GatewayError::NotFound) => {
+                let (to, reason) = (CheckoutStatus::Failed, EndReason::ApprovalLapsed);
+                self.checkouts.end(&checkout, to, reason, false).await?;
+                Ok(Turn::Again)
+            }
+            Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
+        }
+    }
+
+    async fn write_down(
+        &self,
+        checkout: Checkout,
+        found: ProviderOrder,
+    ) -> Result<Turn, StoreError> {
+        match found.captures.first() {
+            Some(capture) => {
+                self.checkouts
+                    .captured(checkout.id, &CaptureRecord::of(capture))
+                    .await?;
+                Ok(Turn::Again)
+            }
+            None => Ok(Turn::Rest(Settled::Unclear(GatewayError::Unknown(
+                "the payment shows no capture yet".into(),
+            )))),
+        }
+    }
+
+    async fn refused(
+        &self,
+        checkout: Checkout,
+        payment: &ProviderOrderId,
+        issue: &str,
+        declined: &mut bool,
+    ) -> Result<Turn, StoreError> {
+        let life = self.config.reservation();
+        if issue == "ORDER_NOT_APPROVED" {
+            let back = self.checkouts.back_to_buyer(checkout.id, life).await?;
+            self.stock
+                .unpin(checkout.id, checkout.variants(), life)
+                .await?;
+            return Ok(Turn::Rest(Settled::NotApproved(back.unwrap_or(checkout))));
+        }
+        if BACK_TO_BUYER.contains(&issue) {
+            *declined = true;
+            self.checkouts.back_to_buyer(checkout.id, life).await?;
+            self.stock
+                .unpin(checkout.id, checkout.variants(), life)
+                .await?;
+            return Ok(Turn::Again);
+        }
+        // Refused for good, unless an earlier call of ours is what the refusal is about.
+        match self.payments.order(payment).await {
+            Ok(found) if !found.captures.is_empty() => self.write_down(checkout, found).await,
+            Ok(_) | Err(GatewayError::NotFound) => {
+                *declined = true;
+                let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
+                self.checkouts.end(&checkout, to, reason, false).await?;
+                Ok(Turn::Again)
+            }
+            Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
+        }
+    }
+
+    /// Makes the order of the capture, or sends the money back where none can be made.
+    async fn book(
+        &self,
+        checkout: Checkout,
+        payment: ProviderOrderId,
+        capture: &CaptureRecord,
+    ) -> Result<Turn, StoreError> {
+        if capture.standing == Standing::Declined {
+            let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
+            self.checkouts.end(&checkout, to, reason, false).await?;
+            return Ok(Turn::Again);
+        }
+        if !checkout.is_paid_by(capture) {
+            tracing::error!(checkout.id = %checkout.id, capture = %capture.id, "the provider took another amount");
+            return self.cannot_keep(checkout, EndReason::AmountMismatch).await;
+        }
+        // A capture found by asking may have come after the holds lapsed.
+        if !self.keep_stock(&checkout).await? {
+            return self
+                .cannot_keep(checkout, EndReason::InsufficientStock)
+                .await;
+        }
+        self.place(&checkout, payment, capture).await?;
+        Ok(Turn::Again)
+    }
+
+    async fn cannot_keep(&self, checkout: Checkout, reason: EndReason) -> Result<Turn, StoreError> {
+        self.checkouts
+            .end(&checkout, CheckoutStatus::Failed, reason, true)
+            .await?;
+        Ok(Turn::Again)
+    }
+
+    /// One transaction: order and event, checkout completed, cart emptied of what was bought.
+    async fn place(
+        &self,
+        checkout: &Checkout,
+        payment: ProviderOrderId,
+        capture: &CaptureRecord,
+    ) -> Result<(), StoreError> {
+        let writing = Writing {
+            room: self.clone(),
+            checkout: checkout.id,
+            cart: checkout.cart,
+            order: new_order(checkout, payment, capture),
+            bought: checkout
+                .lines
+                .iter()
+                .map(|line| (line.line, line.quantity))
+                .collect(),
+        };
+        let placed = self.mongo.transaction_with(writing, |session, writing| {
+            Box::pin(async move { writing.write(session).await })
+        });
+        match placed.await {
+            // The unique indexes say that the order stands: another was first.
+            Err(error) if error.is_duplicate_key() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
+        self.stock.sell(checkout.id, checkout.variants()).await?;
+        self.checkouts.stock_settled(checkout.id).await?;
+        Ok(Turn::Again)
+    }
+
+    async fn release(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
+        self.stock.release(checkout.id, checkout.variants()).await?;
+        self.checkouts.stock_settled(checkout.id).await?;
+        Ok(Turn::Again)
+    }
+
+    /// Sends back money that no order can be made of.
+    async fn give_back(
+        &self,
+        checkout: Checkout,
+        capture: &CaptureRecord,
+    ) -> Result<Turn, StoreError> {
+        let state = match self.payments.capture_state(&capture.id).await {
+            Ok(state) => state,
+            Err(unclear) => return Ok(Turn::Rest(Settled::Unclear(unclear))),
+        };
+        let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
+            return Ok(Turn::Rest(Settled::Closed(checkout)));
+        };
+        let key = checkout.request_key("return");
+        let note = Some("This purchase could not be completed.");
+        match self.payments.refund(&capture.id, amount, &key, note).await {
+            Ok(refund) if refund.status != RefundStatus::Failed => {
+                self.checkouts
+                    .refunded(checkout.id, refund.id.as_str())
+                    .await?;
+                Ok(Turn::Again)
+            }
+            Ok(_failed) => Ok(Turn::Rest(Settled::Closed(checkout))),
+            Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
+                self.checkouts
+                    .refunded(checkout.id, "by the provider")
+                    .await?;
+                Ok(Turn::Again)
+            }
+            Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
+        }
+    }
+}
+
+/// What the order's transaction writes.
+struct Writing {
+    room: Settlement,
+    checkout: CheckoutId,
+    cart: CartId,
+    order: NewOrder,
+    bought: Vec<(LineId, u32)>,
+}
+
+impl Writing {
+    async fn write(&self, session: &mut ClientSession) -> mongodb::error::Result<()> {
+        let room = &self.room;
+        if !room
+            .checkouts
+            .complete_in(session, self.checkout, self.order.id)
+            .await?
+        {
+            return Ok(());
+        }
+        room.orders.insert_in(session, &self.order).await?;
+        room.carts
+            .take_out_in(session, self.cart, &self.bought)
+            .await
+    }
+}
+
+/// How a checkout that is done reads to whoever woke it.
+fn at_rest(checkout: Checkout, declined: bool) -> Settled {
+    match checkout.status {
+        CheckoutStatus::Completed => Settled::Ordered(checkout),
+        _ if declined => Settled::Declined(checkout),
+        _ => Settled::Closed(checkout),
+    }
+}
+
+fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRecord) -> NewOrder {
+    let items = checkout.lines.iter().map(|line| OrderItem {
+        line: line.line,
+        product: line.product,
+        variant: line.variant,
+        title: line.title.clone(),
+        sku: line.sku.clone(),
+        options: line.options.clone(),
+        image: line.image.clone(),
+        unit_price: line.unit_price,
+        quantity: line.quantity,
+        line_total: line.line_total,
+    });
+    let status = match capture.standing {
+        Standing::Paid => PaymentStatus::Completed,
+        Standing::Pending | Standing::Declined => PaymentStatus::Pending,
+    };
+    NewOrder {
+        // One checkout, one order: the same id twice cannot stand.
+        id: OrderId::from_object_id(checkout.id.object_id()),
+        number: checkout.number.clone(),
+        user: checkout.user,
+        checkout: checkout.id,
+        items: items.collect(),
+        subtotal: checkout.totals.subtotal,
+        discount_total: checkout.totals.discount,
+        shipping: checkout.totals.shipping,
+        tax: checkout.totals.tax,
+        total: checkout.totals.total,
+        shipping_address: checkout.shipping_address.clone(),
+        billing_address: checkout.billing_address.clone(),
+        shipping_method: checkout.shipping.id.clone(),
+        payment: OrderPayment {
+            status,
+            provider_order: payment,
+            capture: capture.id.clone(),
+            captured: checkout.totals.total,
+            refunded: crate::money::Money::zero(checkout.totals.total.currency),
+        },
+    }
+}

@@ -1,0 +1,331 @@
+//! The documents of checkouts. Each change names the status it was judged by; time is the database's.
+
+use std::time::Duration;
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use mongodb::{ClientSession, Collection, options::ReturnDocument};
+
+use super::model::{CaptureRecord, Checkout, CheckoutStatus, EndReason};
+use crate::{
+    clock::Timestamp,
+    id::{CartId, CheckoutId, OrderId, UserId},
+    mongo::{Mongo, StoreError, schema, to_document},
+    payments::{CaptureId, ProviderOrder, ProviderOrderId},
+};
+
+/// The most checkouts that one sweep takes on.
+const SWEEP: i64 = 200;
+
+/// The documents of checkouts.
+#[derive(Debug, Clone)]
+pub(super) struct Checkouts {
+    documents: Collection<Checkout>,
+}
+
+/// Statuses of checkouts that may still take money: one such a cart.
+const OPEN: [&str; 3] = ["Preparing", "AwaitingApproval", "Capturing"];
+
+pub(super) fn collection() -> schema::Collection {
+    schema::Collection {
+        name: "checkouts",
+        indexes: vec![
+            schema::Index::unique("open_cart", doc! { "cart": 1 })
+                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
+            schema::Index::unique("number", doc! { "number": 1 }),
+            schema::Index::unique("provider_order", doc! { "provider_order": 1 })
+                .only_where(doc! { "provider_order": { "$type": "string" } }),
+            schema::Index::unique("capture", doc! { "capture.id": 1 })
+                .only_where(doc! { "capture.id": { "$type": "string" } }),
+            schema::Index::on("status", doc! { "status": 1, "updated_at": 1 }),
+            schema::Index::on("stock_open", doc! { "updated_at": 1 })
+                .only_where(doc! { "stock_open": true }),
+            schema::Index::on("refund_due", doc! { "updated_at": 1 })
+                .only_where(doc! { "refund_due": true }),
+            schema::Index::on("created", doc! { "created_at": 1, "status": 1 }),
+        ],
+        validator: None,
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The moment `life` from now, by the database's clock.
+fn from_now(life: Duration) -> Document {
+    doc! { "$add": ["$$NOW", millis(life)] }
+}
+
+/// Keeps a value from being read as an expression: titles may begin with a dollar sign.
+fn literal(value: impl Into<Bson>) -> Document {
+    doc! { "$literal": value.into() }
+}
+
+/// A change of a checkout's fields, as a pipeline that also counts it.
+fn changing(mut fields: Document) -> Vec<Document> {
+    fields.insert("version", doc! { "$add": ["$version", 1_i64] });
+    fields.insert("updated_at", "$$NOW");
+    vec![doc! { "$set": fields }]
+}
+
+impl Checkouts {
+    pub(super) fn new(mongo: &Mongo) -> Self {
+        Self {
+            documents: mongo.database().collection("checkouts"),
+        }
+    }
+
+    /// Writes a new checkout that lapses `life` from now; `false` where the cart has an open one.
+    /// Index used: `_id`.
+    pub(super) async fn begin(
+        &self,
+        checkout: &Checkout,
+        life: Duration,
+    ) -> Result<bool, StoreError> {
+        let times =
+            doc! { "created_at": "$$NOW", "updated_at": "$$NOW", "expires_at": from_now(life) };
+        let fresh = doc! { "$mergeObjects": [literal(to_document(checkout)?), times] };
+        let whole = vec![doc! { "$replaceWith": { "$cond": [
+            { "$eq": [{ "$type": "$status" }, "missing"] }, fresh, "$$ROOT",
+        ] } }];
+        match self
+            .documents
+            .update_one(doc! { "_id": checkout.id }, whole)
+            .upsert(true)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if crate::mongo::is_duplicate_key(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads one. Index used: `_id`.
+    pub(super) async fn find(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
+        Ok(self.documents.find_one(doc! { "_id": id }).await?)
+    }
+
+    /// The open checkout of a cart. Index used: `open_cart`.
+    pub(super) async fn open_of(&self, cart: CartId) -> Result<Option<Checkout>, StoreError> {
+        let open = doc! { "cart": cart, "status": { "$in": OPEN.to_vec() } };
+        Ok(self.documents.find_one(open).await?)
+    }
+
+    /// The checkout of a payment. Index used: `provider_order`.
+    pub(super) async fn of_payment(
+        &self,
+        id: &ProviderOrderId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        Ok(self
+            .documents
+            .find_one(doc! { "provider_order": id })
+            .await?)
+    }
+
+    /// The checkout of a capture. Index used: `capture`.
+    pub(super) async fn of_capture(&self, id: &CaptureId) -> Result<Option<Checkout>, StoreError> {
+        Ok(self.documents.find_one(doc! { "capture.id": id }).await?)
+    }
+
+    /// Makes a change if the checkout still stands at `from`; `None` when another was first.
+    /// Index used: `_id`.
+    async fn change(
+        &self,
+        id: CheckoutId,
+        from: CheckoutStatus,
+        fields: Document,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let unmoved = doc! { "_id": id, "status": from.as_str() };
+        let changed = self
+            .documents
+            .find_one_and_update(unmoved, changing(fields));
+        Ok(changed.return_document(ReturnDocument::After).await?)
+    }
+
+    /// Opens it to the buyer, with the whole reservation before them.
+    pub(super) async fn await_approval(
+        &self,
+        id: CheckoutId,
+        payment: &ProviderOrder,
+        life: Duration,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! {
+            "status": CheckoutStatus::AwaitingApproval.as_str(),
+            "provider_order": &payment.id,
+            "approve_url": literal(payment.approve_url.clone()),
+            "expires_at": from_now(life),
+        };
+        self.change(id, CheckoutStatus::Preparing, fields).await
+    }
+
+    /// Begins to take the money.
+    pub(super) async fn begin_capture(
+        &self,
+        id: CheckoutId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! { "status": CheckoutStatus::Capturing.as_str() };
+        self.change(id, CheckoutStatus::AwaitingApproval, fields)
+            .await
+    }
+
+    /// Writes down that a capture will be sent.
+    pub(super) async fn intend_capture(
+        &self,
+        id: CheckoutId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        self.change(id, CheckoutStatus::Capturing, doc! { "capture_sent": true })
+            .await
+    }
+
+    /// Hands it back to the buyer: the funding was declined, the same payment can be approved anew.
+    pub(super) async fn back_to_buyer(
+        &self,
+        id: CheckoutId,
+        life: Duration,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! {
+            "status": CheckoutStatus::AwaitingApproval.as_str(),
+            "capture_sent": false,
+            "capture": Bson::Null,
+            "expires_at": from_now(life),
+        };
+        self.change(id, CheckoutStatus::Capturing, fields).await
+    }
+
+    /// Writes down the money taken.
+    pub(super) async fn captured(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureRecord,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! { "capture": literal(to_document(capture)?) };
+        self.change(id, CheckoutStatus::Capturing, fields).await
+    }
+
+    /// Completes it, inside the transaction that makes the order; `false` when another was first.
+    /// Index used: `_id`.
+    pub(super) async fn complete_in(
+        &self,
+        session: &mut ClientSession,
+        id: CheckoutId,
+        order: OrderId,
+    ) -> mongodb::error::Result<bool> {
+        let unmoved = doc! { "_id": id, "status": CheckoutStatus::Capturing.as_str() };
+        let fields = doc! { "status": CheckoutStatus::Completed.as_str(), "order": order };
+        let changed = self
+            .documents
+            .update_one(unmoved, changing(fields))
+            .session(session)
+            .await?;
+        Ok(changed.matched_count == 1)
+    }
+
+    /// Ends it without an order; `None` when it has moved on.
+    pub(super) async fn end(
+        &self,
+        checkout: &Checkout,
+        to: CheckoutStatus,
+        reason: EndReason,
+        refund_due: bool,
+    ) -> Result<Option<Checkout>, StoreError> {
+        if !checkout.status.may_become(to) {
+            return Ok(None);
+        }
+        let fields =
+            doc! { "status": to.as_str(), "reason": bson_name(reason), "refund_due": refund_due };
+        self.change(checkout.id, checkout.status, fields).await
+    }
+
+    /// Ends it as expired, if by the database's clock it is. Index used: `_id`.
+    pub(super) async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
+        let lapsed = doc! {
+            "_id": checkout.id,
+            "status": checkout.status.as_str(),
+            "$expr": { "$lt": ["$expires_at", "$$NOW"] },
+        };
+        let fields = doc! {
+            "status": CheckoutStatus::Expired.as_str(),
+            "reason": bson_name(EndReason::Expired),
+        };
+        let changed = self.documents.find_one_and_update(lapsed, changing(fields));
+        Ok(changed.return_document(ReturnDocument::After).await?)
+    }
+
+    /// Whether the reservation has lapsed by the database's clock. Index used: `_id`.
+    pub(super) async fn has_lapsed(&self, id: CheckoutId) -> Result<bool, StoreError> {
+        let lapsed = doc! { "_id": id, "$expr": { "$lt": ["$expires_at", "$$NOW"] } };
+        Ok(self.documents.count_documents(lapsed).await? == 1)
+    }
+
+    /// Writes down that no stock is held for it any more.
+    pub(super) async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
+        let fields = changing(doc! { "stock_open": false });
+        self.documents
+            .update_one(doc! { "_id": id }, fields)
+            .await?;
+        Ok(())
+    }
+
+    /// Writes down that its money went back.
+    pub(super) async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
+        let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
+        self.documents
+            .update_one(doc! { "_id": id }, fields)
+            .await?;
+        Ok(())
+    }
+
+    /// Units of each variant that open checkouts of `user` want. Index used: `status`.
+    pub(super) async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
+        let open = doc! { "user": user, "status": { "$in": OPEN.to_vec() } };
+        Ok(self.documents.find(open).await?.try_collect().await?)
+    }
+
+    /// Checkouts that want looking after: unchanged for `idle` and not done. Indexes used: `status`,
+    /// `stock_open`, `refund_due`.
+    pub(super) async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
+        let quiet = doc! { "$lt": ["$updated_at", { "$subtract": ["$$NOW", millis(idle)] }] };
+        let wanted = doc! {
+            "$or": [{ "status": { "$in": OPEN.to_vec() } }, { "stock_open": true }, { "refund_due": true }],
+            "$expr": quiet,
+        };
+        let documents = self.documents.clone_with_type::<Document>();
+        let found = documents.find(wanted);
+        let found = found
+            .projection(doc! { "_id": 1 })
+            .sort(doc! { "updated_at": 1 })
+            .limit(SWEEP)
+            .await?;
+        let documents: Vec<Document> = found.try_collect().await?;
+        let ids = documents
+            .iter()
+            .filter_map(|document| document.get_object_id("_id").ok());
+        Ok(ids.map(CheckoutId::from_object_id).collect())
+    }
+
+    /// Marks a look, so that the next sweep begins with others. Index used: `_id`.
+    pub(super) async fn looked_at(&self, id: CheckoutId) -> Result<(), StoreError> {
+        let touch = vec![doc! { "$set": { "updated_at": "$$NOW" } }];
+        self.documents.update_one(doc! { "_id": id }, touch).await?;
+        Ok(())
+    }
+}
+
+/// The reason as stored.
+const fn bson_name(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Cancelled => "cancelled",
+        EndReason::Superseded => "superseded",
+        EndReason::Expired => "expired",
+        EndReason::InsufficientStock => "insufficient_stock",
+        EndReason::PaymentRefused => "payment_refused",
+        EndReason::ApprovalLapsed => "approval_lapsed",
+        EndReason::AmountMismatch => "amount_mismatch",
+    }
+}
+
+impl Checkout {
+    /// Placeholder times: the database writes its own.
+    pub(super) const UNSET: Timestamp = Timestamp::from_millis(0);
+}

@@ -1,0 +1,213 @@
+//! What a cart costs: pure arithmetic in minor units.
+//!
+//! Tax is charged on goods after discount and on shipping, and rounded once, on the sum
+//! ([`Money::share`]). The provider's breakdown is made of these very figures, so it always adds up.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    address::PostalAddress,
+    config::{ShippingMethodConfig, StoreConfig},
+    money::{Currency, MAX_AMOUNT, Money, MoneyError},
+};
+
+/// The shipping method that a buyer chose, at the price of that moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenShipping {
+    /// The method's id in the configuration.
+    pub id: String,
+    /// What the buyer reads.
+    pub name: String,
+    /// Its price for this cart.
+    pub price: Money,
+}
+
+/// What a cart costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Σ lines.
+    pub subtotal: Money,
+    /// Taken off the subtotal; never more than it.
+    pub discount: Money,
+    /// Shipping.
+    pub shipping: Money,
+    /// Tax on goods after discount and on shipping.
+    pub tax: Money,
+    /// What the buyer pays.
+    pub total: Money,
+}
+
+/// The price of a shipping method for goods worth `goods` (after discount).
+#[must_use]
+pub fn shipping_price(method: &ShippingMethodConfig, goods: Money) -> Money {
+    let free = method.free_from > 0 && goods.amount >= method.free_from;
+    Money::new(if free { 0 } else { method.price }, goods.currency)
+}
+
+/// The methods that serve `country`, each at its price for goods worth `goods`; an entry that names the
+/// country comes before one for every other country under the same id.
+pub fn shipping_methods<'c>(
+    store: &'c StoreConfig,
+    country: &'c str,
+    goods: Money,
+) -> impl Iterator<Item = (&'c ShippingMethodConfig, Money)> {
+    let named = move |method: &ShippingMethodConfig| method.countries.iter().any(|c| c == country);
+    let serving = store.shipping.iter().filter(move |method| {
+        named(method)
+            || method.serves(country)
+                && !store
+                    .shipping
+                    .iter()
+                    .any(|other| other.id == method.id && named(other))
+    });
+    serving.map(move |method| (method, shipping_price(method, goods)))
+}
+
+/// Ten-thousandths of tax at `address`.
+fn tax_rate(store: &StoreConfig, address: &PostalAddress) -> u32 {
+    let applies = |country: &str, region: Option<&str>| {
+        country == address.country
+            && region.is_none_or(|region| address.region.as_deref() == Some(region))
+    };
+    let first = store
+        .tax
+        .iter()
+        .find(|tax| applies(&tax.country, tax.region.as_deref()));
+    first.map_or(0, |tax| tax.basis_points)
+}
+
+/// Adds everything up.
+///
+/// # Errors
+/// When a sum leaves the range of amounts, or a price is in another currency than the shop's.
+pub fn totals(
+    store: &StoreConfig,
+    lines: impl IntoIterator<Item = Money>,
+    discount: Money,
+    shipping: Money,
+    address: &PostalAddress,
+) -> Result<Totals, MoneyError> {
+    let currency: Currency = store.currency;
+    let subtotal = Money::sum(currency, lines)?;
+    let discount = Money::new(discount.amount.clamp(0, subtotal.amount), currency);
+    let taxed = subtotal.minus(discount)?.plus(shipping)?;
+    let tax = taxed.share(tax_rate(store, address))?;
+    let total = taxed.plus(tax)?;
+    if total.amount > MAX_AMOUNT {
+        return Err(MoneyError::Overflow);
+    }
+    Ok(Totals {
+        subtotal,
+        discount,
+        shipping,
+        tax,
+        total,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::TaxConfig;
+
+    fn store() -> StoreConfig {
+        let method = |id: &str, countries: &[&str], price, free_from| ShippingMethodConfig {
+            id: id.into(),
+            name: id.into(),
+            countries: countries.iter().map(|c| (*c).to_owned()).collect(),
+            price,
+            free_from,
+            days_min: 1,
+            days_max: 2,
+        };
+        StoreConfig {
+            name: "test".into(),
+            currency: Currency::USD,
+            shipping: vec![
+                method("standard", &["*"], 900, 0),
+                method("standard", &["US"], 500, 5_000),
+                method("express", &["US"], 1_500, 0),
+            ],
+            tax: vec![
+                TaxConfig {
+                    country: "US".into(),
+                    region: Some("CA".into()),
+                    basis_points: 725,
+                },
+                TaxConfig {
+                    country: "DE".into(),
+                    region: None,
+                    basis_points: 1_900,
+                },
+            ],
+        }
+    }
+
+    fn address(country: &str, region: Option<&str>) -> PostalAddress {
+        PostalAddress {
+            name: "A".into(),
+            line1: "1".into(),
+            line2: None,
+            city: "C".into(),
+            region: region.map(str::to_owned),
+            postal_code: "1".into(),
+            country: country.into(),
+            phone: None,
+        }
+    }
+
+    fn usd(amount: i64) -> Money {
+        Money::new(amount, Currency::USD)
+    }
+
+    #[test]
+    fn a_country_of_its_own_comes_before_the_rest_of_the_world() {
+        let store = store();
+        let offered = |country, goods| -> Vec<(String, i64)> {
+            let methods = shipping_methods(&store, country, usd(goods));
+            methods
+                .map(|(method, price)| (method.id.clone(), price.amount))
+                .collect()
+        };
+        assert_eq!(
+            offered("US", 4_999),
+            [("standard".to_owned(), 500), ("express".to_owned(), 1_500)]
+        );
+        assert_eq!(offered("US", 5_000)[0].1, 0);
+        assert_eq!(offered("FR", 9_000), [("standard".to_owned(), 900)]);
+    }
+
+    #[test]
+    fn tax_follows_country_and_region_and_rounds_once() {
+        let store = store();
+        let tax = |address: &PostalAddress| {
+            totals(&store, [usd(1_000), usd(999)], usd(0), usd(500), address)
+                .unwrap()
+                .tax
+                .amount
+        };
+        assert_eq!(tax(&address("US", Some("CA"))), 181);
+        assert_eq!(tax(&address("US", Some("TX"))), 0);
+        assert_eq!(tax(&address("DE", None)), 475);
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_always_add_up(
+            lines in prop::collection::vec(0_i64..10_000_000, 1..20),
+            discount in 0_i64..100_000_000,
+            shipping in 0_i64..100_000,
+        ) {
+            let sum: i64 = lines.iter().sum();
+            let t = totals(&store(), lines.into_iter().map(usd), usd(discount), usd(shipping), &address("DE", None)).unwrap();
+            prop_assert_eq!(t.subtotal.amount, sum);
+            prop_assert!(t.discount.amount <= sum);
+            prop_assert_eq!(
+                t.total.amount,
+                t.subtotal.amount - t.discount.amount + t.shipping.amount + t.tax.amount
+            );
+        }
+    }
+}

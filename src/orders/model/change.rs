@@ -1,0 +1,379 @@
+//! Changes of an order: a status given by staff, and what the provider says about the payment.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    By, HistoryEntry, Order, OrderStatus, PaymentStatus, Refund, RefundState, Refusal, Tracking,
+};
+use crate::{
+    clock::Timestamp,
+    id::{RefundId, VariantId},
+    money::{Money, MoneyError},
+};
+
+/// What an event tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum EventKind {
+    /// The order was made.
+    #[serde(rename = "order.created")]
+    Created,
+    /// It got another status.
+    #[serde(rename = "order.status_changed")]
+    StatusChanged,
+    /// Its money moved, or is about to; the status stayed.
+    #[serde(rename = "order.payment_changed")]
+    PaymentChanged,
+}
+
+impl EventKind {
+    /// The type as clients see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "order.created",
+            Self::StatusChanged => "order.status_changed",
+            Self::PaymentChanged => "order.payment_changed",
+        }
+    }
+}
+
+/// A refund, as an event tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RefundNews {
+    /// Its id.
+    pub id: RefundId,
+    /// How it stands.
+    pub status: RefundState,
+    /// How much.
+    pub amount: Money,
+}
+
+impl From<&Refund> for RefundNews {
+    fn from(refund: &Refund) -> Self {
+        Self {
+            id: refund.id,
+            status: refund.state,
+            amount: refund.amount,
+        }
+    }
+}
+
+/// What an event says besides the status; only what changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EventData {
+    /// How the payment stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentStatus>,
+    /// What was paid; with `order.created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Money>,
+    /// What has been given back so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunded: Option<Money>,
+    /// The refund that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundNews>,
+    /// The parcel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<Tracking>,
+    /// What staff said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The event of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// What happened.
+    pub kind: EventKind,
+    /// The status before, where it changed.
+    pub previous_status: Option<OrderStatus>,
+    /// More about it.
+    pub data: EventData,
+}
+
+/// Goods that go back into stock, once for each key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restock {
+    /// Names the return at the stock.
+    pub key: String,
+    /// Units by variant.
+    pub units: BTreeMap<VariantId, u32>,
+}
+
+impl Restock {
+    /// The return of `units`; `None` where there are none.
+    pub(super) fn of(key: String, units: BTreeMap<VariantId, u32>) -> Option<Self> {
+        (!units.is_empty()).then_some(Self { key, units })
+    }
+}
+
+/// One change of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The order as it will be, one version on.
+    pub order: Order,
+    /// The event that tells of it.
+    pub event: Happening,
+    /// What goes back into stock.
+    pub restock: Option<Restock>,
+}
+
+/// A status that staff want to give an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The status.
+    pub to: OrderStatus,
+    /// What they say about it.
+    pub note: Option<String>,
+    /// The parcel.
+    pub tracking: Option<Tracking>,
+    /// Who.
+    pub by: By,
+    /// When.
+    pub at: Timestamp,
+    /// The id of the refund, should one be due.
+    pub refund: RefundId,
+}
+
+impl Order {
+    /// Gives the order another status. `Cancelled` and `Refunded` book a refund of all that is left;
+    /// `Cancelled` sends the goods back into stock.
+    ///
+    /// # Errors
+    /// Where the status cannot follow, or tracking does not go with it.
+    pub fn transition(&self, step: &Step) -> Result<Change, Refusal> {
+        let allowed = self.allowed();
+        if !allowed.contains(&step.to) {
+            return Err(Refusal::InvalidTransition {
+                from: self.status,
+                to: step.to,
+                allowed,
+            });
+        }
+        if step.tracking.is_some() && !step.to.takes_tracking() {
+            return Err(Refusal::TrackingTooEarly);
+        }
+        let mut next = self.next_version(step.at);
+        let mut data = EventData {
+            note: step.note.clone(),
+            tracking: step.tracking.clone(),
+            ..EventData::default()
+        };
+        if let Some(tracking) = &step.tracking {
+            next.tracking = Some(tracking.clone());
+        }
+        let ends = match step.to {
+            OrderStatus::Cancelled | OrderStatus::Refunded => true,
+            OrderStatus::Pending
+            | OrderStatus::Processing
+            | OrderStatus::Shipped
+            | OrderStatus::Delivered => false,
+        };
+        let left = self.left()?;
+        if ends && self.payment.status.holds_money() && left.amount > 0 {
+            let refund = self.rest_refund(left, step);
+            data.refund = Some(RefundNews::from(&refund));
+            next.refunds.push(refund);
+        }
+        next.enter(step.to, step.at, step.by, step.note.clone());
+        Ok(self.moved(next, data))
+    }
+
+    /// The refund of `left` that goes with a status.
+    fn rest_refund(&self, left: Money, step: &Step) -> Refund {
+        Refund {
+            id: step.refund,
+            amount: left,
+            reason: step
+                .note
+                .clone()
+                .or_else(|| Some(format!("order {}", self.number))),
+            lines: Vec::new(),
+            state: RefundState::Pending,
+            provider: None,
+            failure: None,
+            by: step.by,
+            created_at: step.at,
+        }
+    }
+
+    /// Books that the pending payment was made; `None` where that changes nothing.
+    #[must_use]
+    pub fn confirm_payment(&self, at: Timestamp) -> Option<Change> {
+        if self.payment.status != PaymentStatus::Pending {
+            return None;
+        }
+        let mut next = self.next_version(at);
+        next.payment.status = PaymentStatus::Completed;
+        let data = next.payment_data();
+        Some(Self::paid(next, data))
+    }
+
+    /// Books that the pending payment will never be made, and cancels the order; `None` where that
+    /// changes nothing.
+    #[must_use]
+    pub fn deny_payment(&self, at: Timestamp) -> Option<Change> {
+        if self.payment.status != PaymentStatus::Pending {
+            return None;
+        }
+        let mut next = self.next_version(at);
+        next.payment.status = PaymentStatus::Denied;
+        let data = next.payment_data();
+        next.enter(OrderStatus::Cancelled, at, By::Payment, None);
+        Some(self.moved(next, data))
+    }
+
+    /// Books what the provider has given back of the capture in all, wherever that was done; `None`
+    /// where that is known. An order whose money is all gone ends.
+    ///
+    /// # Errors
+    /// When the amounts do not fit together.
+    pub fn provider_refunded(
+        &self,
+        total: Money,
+        at: Timestamp,
+    ) -> Result<Option<Change>, MoneyError> {
+        let capped = total.amount.min(self.payment.captured.amount);
+        let more = Money::new(capped, total.currency).minus(self.payment.refunded)?;
+        if more.amount <= 0 {
+            return Ok(None);
+        }
+        let mut next = self.next_version(at);
+        next.set_refunded(capped);
+        let data = next.payment_data();
+        Ok(Some(self.settled(next, at, data)))
+    }
+
+    /// Books that the money was taken back by the buyer's bank or the provider; `None` where that is
+    /// known.
+    #[must_use]
+    pub fn reverse_payment(&self, at: Timestamp) -> Option<Change> {
+        match self.payment.status {
+            PaymentStatus::Reversed | PaymentStatus::Denied => None,
+            PaymentStatus::Pending
+            | PaymentStatus::Completed
+            | PaymentStatus::PartiallyRefunded
+            | PaymentStatus::Refunded => {
+                let mut next = self.next_version(at);
+                next.payment.status = PaymentStatus::Reversed;
+                let data = next.payment_data();
+                Some(Self::paid(next, data))
+            }
+        }
+    }
+
+    pub(super) fn next_version(&self, at: Timestamp) -> Self {
+        Self {
+            version: self.version.saturating_add(1),
+            updated_at: at,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn payment_data(&self) -> EventData {
+        EventData {
+            payment: Some(self.payment.status),
+            refunded: Some(self.payment.refunded),
+            ..EventData::default()
+        }
+    }
+
+    fn enter(&mut self, status: OrderStatus, at: Timestamp, by: By, note: Option<String>) {
+        self.status = status;
+        self.history.push(HistoryEntry {
+            status,
+            at,
+            by,
+            note,
+        });
+    }
+
+    /// Raises what was given back to `amount` minor units; the payment's status follows.
+    pub(super) fn set_refunded(&mut self, amount: i64) {
+        let payment = &mut self.payment;
+        payment.refunded.amount = amount.max(payment.refunded.amount);
+        let all = payment.refunded.amount >= payment.captured.amount;
+        payment.status = match payment.status {
+            PaymentStatus::Denied => PaymentStatus::Denied,
+            PaymentStatus::Reversed => PaymentStatus::Reversed,
+            PaymentStatus::Pending
+            | PaymentStatus::Completed
+            | PaymentStatus::PartiallyRefunded
+            | PaymentStatus::Refunded => {
+                if all {
+                    PaymentStatus::Refunded
+                } else {
+                    PaymentStatus::PartiallyRefunded
+                }
+            }
+        };
+    }
+
+    /// `next` after money went back: an order whose money is all gone is cancelled where it was not
+    /// sent, and refunded where it was.
+    pub(super) fn settled(&self, mut next: Self, at: Timestamp, data: EventData) -> Change {
+        let ends_as = match (next.payment.status, next.status) {
+            (PaymentStatus::Refunded, OrderStatus::Pending | OrderStatus::Processing) => {
+                Some(OrderStatus::Cancelled)
+            }
+            (PaymentStatus::Refunded, OrderStatus::Shipped | OrderStatus::Delivered) => {
+                Some(OrderStatus::Refunded)
+            }
+            (PaymentStatus::Refunded, OrderStatus::Cancelled | OrderStatus::Refunded)
+            | (
+                PaymentStatus::Pending
+                | PaymentStatus::Completed
+                | PaymentStatus::Denied
+                | PaymentStatus::PartiallyRefunded
+                | PaymentStatus::Reversed,
+                _,
+            ) => None,
+        };
+        match ends_as {
+            Some(status) => {
+                next.enter(status, at, By::Payment, None);
+                self.moved(next, data)
+            }
+            None => Self::paid(next, data),
+        }
+    }
+
+    /// A change of status; one into `Cancelled` sends the goods back.
+    fn moved(&self, next: Self, data: EventData) -> Change {
+        let restock = match next.status {
+            OrderStatus::Cancelled => {
+                Restock::of(format!("order {} cancelled", self.id), self.unreturned())
+            }
+            OrderStatus::Pending
+            | OrderStatus::Processing
+            | OrderStatus::Shipped
+            | OrderStatus::Delivered
+            | OrderStatus::Refunded => None,
+        };
+        Change {
+            order: next,
+            event: Happening {
+                kind: EventKind::StatusChanged,
+                previous_status: Some(self.status),
+                data,
+            },
+            restock,
+        }
+    }
+
+    /// A change of the money only.
+    pub(super) fn paid(next: Self, data: EventData) -> Change {
+        Change {
+            order: next,
+            event: Happening {
+                kind: EventKind::PaymentChanged,
+                previous_status: None,
+                data,
+            },
+            restock: None,
+        }
+    }
+}

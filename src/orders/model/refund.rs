@@ -1,0 +1,209 @@
+//! Refunds: booked first, then asked for at the provider, then concluded.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    By, Change, LineProblem, Order, OrderItem, Refund, RefundNews, RefundState, Refusal, Restock,
+};
+use crate::{
+    clock::Timestamp,
+    id::{LineId, RefundId, VariantId},
+    money::{Money, MoneyError},
+    payments::ProviderRefundId,
+};
+
+/// Goods that a refund is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundLine {
+    /// The line of the order.
+    pub line: LineId,
+    /// Units.
+    pub quantity: u32,
+    /// Whether they came back and can be sold again. They are booked into stock with the refund,
+    /// whatever becomes of the money.
+    pub restock: bool,
+}
+
+/// A refund that staff want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundWish {
+    /// Its id.
+    pub id: RefundId,
+    /// How much; left out: what the lines cost, or without lines all that is left.
+    pub amount: Option<Money>,
+    /// Why, as the buyer may read it.
+    pub reason: Option<String>,
+    /// The goods it is for.
+    pub lines: Vec<RefundLine>,
+    /// Who.
+    pub by: By,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How a booked refund ended at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// Given back.
+    Completed {
+        /// The provider's id.
+        provider: ProviderRefundId,
+        /// Everything given back of the capture so far, where the provider says so.
+        total: Option<Money>,
+    },
+    /// Refused.
+    Failed {
+        /// The provider's word for it.
+        reason: String,
+    },
+}
+
+impl Order {
+    /// Books a refund; `None` where it is booked already.
+    ///
+    /// # Errors
+    /// Where there is not that much left to give back, or a line does not fit.
+    pub fn book_refund(&self, wish: &RefundWish) -> Result<Option<Change>, Refusal> {
+        if self.refund(wish.id).is_some() {
+            return Ok(None);
+        }
+        if !self.payment.status.holds_money() {
+            return Err(Refusal::RefundNotPossible(self.payment.status));
+        }
+        let lines = self.check_lines(&wish.lines)?;
+        let left = self.left()?;
+        let amount = match wish.amount {
+            Some(amount) => amount,
+            None if lines.is_empty() => left,
+            None => self.cost_of(&lines)?,
+        };
+        if amount.currency != left.currency {
+            return Err(Refusal::ForeignCurrency);
+        }
+        if left.amount <= 0 || amount.amount > left.amount {
+            return Err(Refusal::RefundTooLarge { left });
+        }
+        if amount.amount <= 0 {
+            return Err(Refusal::AmountNotPositive);
+        }
+        let mut next = self.next_version(wish.at);
+        let refund = Refund {
+            id: wish.id,
+            amount,
+            reason: wish.reason.clone(),
+            lines: wish.lines.clone(),
+            state: RefundState::Pending,
+            provider: None,
+            failure: None,
+            by: wish.by,
+            created_at: wish.at,
+        };
+        let mut data = next.payment_data();
+        data.refund = Some(RefundNews::from(&refund));
+        next.refunds.push(refund);
+        Ok(Some(Change {
+            restock: Restock::of(format!("refund {}", wish.id), returned(&lines)),
+            ..Self::paid(next, data)
+        }))
+    }
+
+    /// Finds the items of `lines`, and refuses more units than are left of each.
+    fn check_lines<'a>(
+        &'a self,
+        lines: &'a [RefundLine],
+    ) -> Result<Vec<(&'a OrderItem, &'a RefundLine)>, Refusal> {
+        let (mut paid, mut back) = (BTreeMap::new(), BTreeMap::new());
+        let mut found = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let refused = |problem| Refusal::Line { at, problem };
+            let item = self.items.iter().find(|item| item.line == line.line);
+            let item = item.ok_or(refused(LineProblem::Unknown))?;
+            let paid = paid
+                .entry(line.line)
+                .or_insert_with(|| self.paid_back(line.line));
+            *paid = paid.saturating_add(line.quantity);
+            if *paid > item.quantity {
+                return Err(refused(LineProblem::TooMany));
+            }
+            if line.restock {
+                let back = back
+                    .entry(line.line)
+                    .or_insert_with(|| self.restocked(item));
+                *back = back.saturating_add(line.quantity);
+                if *back > item.quantity {
+                    return Err(refused(LineProblem::RestockedAlready));
+                }
+            }
+            found.push((item, line));
+        }
+        Ok(found)
+    }
+
+    /// What goods cost in this order: their share of all that was paid besides shipping, so that
+    /// discounts and taxes are shared by price. Rounded half up.
+    fn cost_of(&self, lines: &[(&OrderItem, &RefundLine)]) -> Result<Money, MoneyError> {
+        let prices = lines
+            .iter()
+            .map(|(item, line)| item.unit_price.times(line.quantity))
+            .collect::<Result<Vec<_>, _>>()?;
+        let picked = i128::from(Money::sum(self.total.currency, prices)?.amount);
+        let goods = i128::from(self.total.minus(self.shipping)?.amount);
+        let whole = i128::from(self.subtotal.amount);
+        let share = (picked * goods * 2 + whole).checked_div(whole * 2);
+        let amount =
+            i64::try_from(share.unwrap_or_default()).map_err(|_too_large| MoneyError::Overflow)?;
+        Ok(Money::new(amount, self.total.currency))
+    }
+
+    /// Books how a refund ended; `None` where that is known, or the order has no such refund.
+    ///
+    /// # Errors
+    /// When the amounts do not fit together.
+    pub fn conclude_refund(
+        &self,
+        id: RefundId,
+        outcome: &RefundOutcome,
+        at: Timestamp,
+    ) -> Result<Option<Change>, MoneyError> {
+        let mut next = self.next_version(at);
+        let pending = next
+            .refunds
+            .iter_mut()
+            .find(|refund| refund.id == id && refund.state == RefundState::Pending);
+        let Some(refund) = pending else {
+            return Ok(None);
+        };
+        match outcome {
+            RefundOutcome::Failed { reason } => {
+                refund.state = RefundState::Failed;
+                refund.failure = Some(reason.clone());
+            }
+            RefundOutcome::Completed { provider, .. } => {
+                refund.state = RefundState::Completed;
+                refund.provider = Some(provider.clone());
+            }
+        }
+        let news = RefundNews::from(&*refund);
+        if let RefundOutcome::Completed { total, .. } = outcome {
+            // The provider's own figure also counts what was refunded at its dashboard.
+            let own = next.refunded_in(RefundState::Completed)?.amount;
+            let told = total.filter(|total| total.currency == next.payment.captured.currency);
+            let known = own.max(told.map_or(0, |total| total.amount));
+            next.set_refunded(known.min(next.payment.captured.amount));
+        }
+        let mut data = next.payment_data();
+        data.refund = Some(news);
+        Ok(Some(self.settled(next, at, data)))
+    }
+}
+
+/// The units that go back into stock, by variant.
+fn returned(lines: &[(&OrderItem, &RefundLine)]) -> BTreeMap<VariantId, u32> {
+    let mut units = BTreeMap::new();
+    for (item, line) in lines.iter().filter(|(_, line)| line.restock) {
+        *units.entry(item.variant).or_default() += line.quantity;
+    }
+    units
+}

@@ -1,0 +1,234 @@
+//! Giving money back: booked on the order, asked for at the provider, concluded on the order.
+//!
+//! The request key is made from the refund's id, so that asking again after a crash, a lost answer or
+//! beside another node gives the money back once. An unknown outcome leaves the refund `Pending`; the
+//! sweep asks again until the provider has decided.
+
+use super::{
+    OrderError, Orders,
+    model::{Order, Refund, RefundOutcome, RefundState, RefundWish},
+    store::StatusWish,
+};
+use crate::{
+    http::IfMatch,
+    id::OrderId,
+    mongo::StoreError,
+    payments::{CaptureStatus, GatewayError, Payments, ProviderRefund, RefundStatus, RequestKey},
+};
+
+/// How many orders and returns one sweep looks after.
+const MAX_SWEPT: u32 = 100;
+/// The longest note that PayPal passes on to the buyer (Payments v2, `note_to_payer`).
+const MAX_NOTE: usize = 255;
+
+/// Refunds of orders, shared by all workers.
+#[derive(Clone)]
+pub struct Refunds {
+    orders: Orders,
+    gateway: Payments,
+}
+
+/// What the provider said to a refund.
+enum Heard {
+    Decided(RefundOutcome),
+    /// Under way, or not heard at all; asked again later.
+    Open,
+}
+
+impl Refunds {
+    /// Books on `orders`, gives money back through `gateway`.
+    #[must_use]
+    pub fn new(orders: Orders, gateway: Payments) -> Self {
+        Self { orders, gateway }
+    }
+
+    /// Books a refund and makes it. Answers the order with the refund as it then stands: `Pending` where
+    /// the provider has not decided.
+    ///
+    /// # Errors
+    /// The refusals of [`Order::book_refund`]; `RefundRefused` where the provider refused.
+    pub(super) async fn refund(&self, id: OrderId, wish: &RefundWish) -> Result<Order, OrderError> {
+        let booked = self.orders.book_refund(id, wish).await?;
+        let order = self.carry_out(booked).await;
+        match order.refund(wish.id) {
+            Some(refund) if refund.state == RefundState::Failed => Err(OrderError::RefundRefused(
+                refund.failure.clone().unwrap_or_default(),
+            )),
+            Some(_) | None => Ok(order),
+        }
+    }
+
+    /// Gives an order another status and makes the refund that goes with it.
+    ///
+    /// # Errors
+    /// Those of the change of status; a refund that is not made now is made by the sweep.
+    pub(super) async fn set_status(
+        &self,
+        id: OrderId,
+        wish: &StatusWish,
+        seen: IfMatch,
+    ) -> Result<Order, OrderError> {
+        let order = self.orders.set_status(id, wish, seen).await?;
+        Ok(self.carry_out(order).await)
+    }
+
+    /// Finishes what was cut short: refunds that are booked and not decided, and goods that are on their
+    /// way back into stock. Each is claimed, so that several nodes may sweep at once; bounded, to be called
+    /// every few seconds.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn resume(&self) -> Result<(), StoreError> {
+        self.sweep().await.map(|_attended| ())
+    }
+
+    /// As [`Refunds::resume`]; answers how many were looked after.
+    pub(super) async fn sweep(&self) -> Result<u32, StoreError> {
+        let mut attended = 0;
+        while attended < MAX_SWEPT {
+            let Some(order) = self.orders.claim_refund().await? else {
+                break;
+            };
+            self.carry_out(order).await;
+            attended += 1;
+        }
+        while attended < MAX_SWEPT && self.orders.attend_restock().await? {
+            attended += 1;
+        }
+        Ok(attended)
+    }
+
+    /// Makes every booked refund of `order`. What fails here is logged and left to the sweep.
+    async fn carry_out(&self, order: Order) -> Order {
+        let pending: Vec<Refund> = order
+            .refunds
+            .iter()
+            .filter(|refund| refund.state == RefundState::Pending)
+            .cloned()
+            .collect();
+        let mut order = order;
+        for refund in pending {
+            match self.make(&order, &refund).await {
+                Ok(Some(concluded)) => order = concluded,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, order.id = %order.id, refund.id = %refund.id,
+                        "a refund cannot be concluded now; the sweep will");
+                }
+            }
+        }
+        order
+    }
+
+    async fn make(&self, order: &Order, refund: &Refund) -> Result<Option<Order>, OrderError> {
+        let answer = if let Some(provider) = &refund.provider {
+            self.gateway.refund_state(provider).await
+        } else {
+            let key = RequestKey::new(refund.id, "refund");
+            let note = refund.reason.as_deref().map(|note| clipped(note, MAX_NOTE));
+            let capture = &order.payment.capture;
+            self.gateway
+                .refund(capture, refund.amount, &key, note)
+                .await
+        };
+        match self.heard(order, refund, answer).await? {
+            Heard::Open => Ok(None),
+            Heard::Decided(outcome) => self
+                .orders
+                .conclude_refund(order.id, refund.id, &outcome)
+                .await
+                .map(Some),
+        }
+    }
+
+    async fn heard(
+        &self,
+        order: &Order,
+        refund: &Refund,
+        answer: Result<ProviderRefund, GatewayError>,
+    ) -> Result<Heard, OrderError> {
+        match answer {
+            Ok(made) => self.read(order, refund, made).await,
+            Err(GatewayError::Refused {
+                status,
+                issue,
+                debug_id,
+            }) if is_decision(status) => {
+                tracing::warn!(order.id = %order.id, refund.id = %refund.id, status, issue, debug_id,
+                    "the provider refused a refund");
+                self.learn_of_foreign_refund(order).await?;
+                Ok(Heard::Decided(RefundOutcome::Failed { reason: issue }))
+            }
+            Err(GatewayError::NotFound) => Ok(Heard::Decided(RefundOutcome::Failed {
+                reason: "not found at the provider".to_owned(),
+            })),
+            Err(
+                error @ (GatewayError::Refused { .. }
+                | GatewayError::Unknown(_)
+                | GatewayError::Unavailable { .. }),
+            ) => {
+                tracing::warn!(%error, order.id = %order.id, refund.id = %refund.id,
+                    "a refund is not decided yet");
+                Ok(Heard::Open)
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        order: &Order,
+        refund: &Refund,
+        made: ProviderRefund,
+    ) -> Result<Heard, OrderError> {
+        if made.amount.is_some_and(|amount| amount != refund.amount) {
+            tracing::error!(order.id = %order.id, refund.id = %refund.id, provider.refund = %made.id,
+                "the provider speaks of another amount than was asked for");
+        }
+        match made.status {
+            RefundStatus::Completed => Ok(Heard::Decided(RefundOutcome::Completed {
+                provider: made.id,
+                total: made.total_refunded,
+            })),
+            RefundStatus::Failed => Ok(Heard::Decided(RefundOutcome::Failed {
+                reason: "failed at the provider".to_owned(),
+            })),
+            RefundStatus::Pending | RefundStatus::Other(_) => {
+                self.orders
+                    .note_provider_refund(order.id, refund.id, &made.id)
+                    .await?;
+                Ok(Heard::Open)
+            }
+        }
+    }
+
+    /// After a refusal: the money may be gone already, given back at the provider's dashboard.
+    async fn learn_of_foreign_refund(&self, order: &Order) -> Result<(), OrderError> {
+        let capture = &order.payment.capture;
+        match self.gateway.capture_state(capture).await {
+            Ok(state) if state.status == CaptureStatus::Refunded => {
+                self.orders
+                    .provider_refunded(capture, order.payment.captured)
+                    .await?;
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, order.id = %order.id, "the capture cannot be read now");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a refusal is the provider's judgement of this refund, and not of our credentials or pace.
+fn is_decision(status: u16) -> bool {
+    matches!(status, 400 | 403 | 404 | 409 | 422)
+}
+
+/// The first `most` bytes, cut between characters.
+fn clipped(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
+}

@@ -1,0 +1,69 @@
+//! The inbox: what PayPal tells the shop, stored before it is answered and followed afterwards.
+//!
+//! A webhook message is verified over its raw bytes and stored under PayPal's id for the event, so that
+//! a repeat changes nothing. An IPN message is stored first, as PayPal wants its empty answer at once,
+//! and verified by asking PayPal back. Workers on every node share the messages: one is claimed with a
+//! lease, by the database's clock, so that a node that dies mid-way leaves it to another. What a message
+//! tells becomes a [`Hint`](super::Hint) for the [`HintSink`].
+//!
+//! A message is `pending` until it is `done`, `ignored` (of no concern here), `refused` (an IPN message
+//! that PayPal does not vouch for, or that is not for us) or `dead` (it failed too often: the staff looks
+//! at it and may replay it).
+
+mod http;
+mod model;
+mod store;
+mod worker;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub use model::{Kind, State};
+use store::Messages;
+pub use worker::Workers;
+
+use super::{HintSink, paypal::PayPal};
+use crate::mongo::{Mongo, schema};
+
+/// The inbox, shared by all workers; cheap to clone.
+#[derive(Clone)]
+pub struct Inbox {
+    messages: Messages,
+    paypal: Arc<PayPal>,
+    /// Rings when a message has come to this node.
+    bell: Arc<Notify>,
+}
+
+impl Inbox {
+    /// Opens the inbox; messages are taken in from now on, and followed once it is started.
+    #[must_use]
+    pub fn open(mongo: &Mongo, paypal: Arc<PayPal>) -> Self {
+        Self {
+            messages: Messages::new(mongo),
+            paypal,
+            bell: Arc::default(),
+        }
+    }
+
+    /// Starts this node's workers, on the runtime that this is called on.
+    #[must_use]
+    pub fn start(&self, sink: Arc<dyn HintSink>) -> Workers {
+        Workers::start(self, sink)
+    }
+}
+
+/// The collection of this room.
+#[must_use]
+pub fn collections() -> Vec<schema::Collection> {
+    vec![store::collection()]
+}
+
+/// The routes of this room.
+pub fn routes(table: &mut ServiceConfig) {
+    http::routes(table);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Live streams over HTTP: the ticket, the WebSocket, the server-sent events.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Hub, Tickets,
+    frame::EventView,
+    hub::JoinError,
+    hub_actor::Channel,
+    socket, sse,
+    stream::{self, Delivery, OpenError, Opened},
+    ticket,
+};
+use crate::{
+    accounts::{Caller, OwnPage, Principal},
+    http::{Params, invalid_parameter},
+    problem::{Code, Problem, ProblemBody},
+};
+
+/// Registers the room's routes.
+pub fn routes(table: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    table
+        .service(issue_ticket)
+        .service(open_socket)
+        .service(open_events);
+}
+
+/// A ticket for one live stream.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TicketView {
+    /// To be named in the stream's URL; used up by it.
+    ticket: String,
+    /// Seconds that it lives.
+    #[schema(example = 30)]
+    expires_in: u64,
+}
+
+/// Makes a ticket for one live stream: browsers cannot send a token with a WebSocket.
+#[utoipa::path(tag = "realtime", security(("bearer" = [])), responses(
+    (status = OK, body = TicketView),
+    (status = UNAUTHORIZED, body = ProblemBody),
+))]
+#[post("/api/realtime/ticket")]
+async fn issue_ticket(
+    principal: Principal,
+    tickets: web::Data<Tickets>,
+) -> Result<web::Json<TicketView>, Problem> {
+    let ticket = tickets.issue(&principal).await?;
+    Ok(web::Json(TicketView {
+        ticket,
+        expires_in: ticket::LIFE.as_secs(),
+    }))
+}
+
+/// Which stream.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct StreamParams {
+    /// From `POST /api/realtime/ticket`; a client that can send its Bearer token needs none. Never the
+    /// token itself.
+    ticket: Option<String>,
+    /// The number of the last event that the client has; left out: from now on. One of the future
+    /// counts as the present last.
+    since: Option<u64>,
+    /// `orders`: the events of all orders, without numbers; staff only.
+    channel: Option<ChannelName>,
+}
+
+/// A channel besides the own events.
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ChannelName {
+    Orders,
+}
+
+/// Who opens the stream: by ticket, else by Bearer token.
+async fn opener(
+    params: &StreamParams,
+    caller: Caller,
+    tickets: &Tickets,
+    hub: &Hub,
+) -> Result<Principal, Problem> {
+    let Some(ticket) = &params.ticket else {
+        return caller.0.ok_or_else(|| Code::Unauthenticated.into());
+    };
+    let held = tickets.redeem(ticket).await?;
+    held.filter(|principal| !hub.has_ended(principal.session))
+        .ok_or_else(|| Problem::new(Code::InvalidToken).detail("the ticket is used up, or none"))
+}
+
+async fn open(
+    hub: &Hub,
+    principal: Principal,
+    params: &StreamParams,
+    since: Option<u64>,
+) -> Result<Opened<impl Stream<Item = Delivery> + Unpin + use<>>, Problem> {
+    let channel = match params.channel {
+        None => Channel::Own,
+        Some(ChannelName::Orders) if !principal.is_staff() => return Err(Code::Forbidden.into()),
+        Some(ChannelName::Orders) if since.is_some() => {
+            let reason = "the events of all orders have no numbers";
+            return Err(invalid_parameter("since", "not_allowed", reason));
+        }
+        Some(ChannelName::Orders) => Channel::Orders,
+    };
+    let opened = stream::open(hub, principal, channel, since).await;
+    opened.map_err(|refused| match refused {
+        OpenError::Join(JoinError::TooMany) => Problem::new(Code::RateLimited)
+            .detail("too many live streams of one user; close one first")
+            .retry_after(Duration::from_secs(10)),
+        OpenError::Join(JoinError::NotNow) => {
+            Problem::new(Code::Busy).retry_after(Duration::from_secs(1))
+        }
+        OpenError::Store(error) => error.into(),
+    })
+}
+
+/// Opens a WebSocket that is sent `hello` and then the events, each a JSON text message.
+///
+/// Closes with 4001 (token ended), 4008 (too slow), 1003, 1008, 1009 (client's fault), 1012 (restarting),
+/// 1013 (try later). `cart.updated` and the staff channel's events carry no `id`.
+#[utoipa::path(tag = "realtime", params(StreamParams), security((), ("bearer" = [])), responses(
+    (status = SWITCHING_PROTOCOLS, description = "messages as described by OrderEvent", body = EventView),
+    (status = BAD_REQUEST, body = ProblemBody),
+    (status = UNAUTHORIZED, body = ProblemBody),
+    (status = FORBIDDEN, body = ProblemBody),
+    (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
+    (status = TOO_MANY_REQUESTS, body = ProblemBody),
+))]
+#[get("/api/realtime/ws")]
+async fn open_socket(
+    _own: OwnPage,
+    caller: Caller,
+    params: Params<StreamParams>,
+    request: HttpRequest,
+    payload: web::Payload,
+    tickets: web::Data<Tickets>,
+    hub: web::Data<Hub>,
+) -> Result<HttpResponse, Problem> {
+    socket::check_handshake(&request)?;
+    let params = params.0;
+    let principal = opener(&params, caller, &tickets, &hub).await?;
+    let opened = open(&hub, principal, &params, params.since).await?;
+    let deliveries = opened.deliveries.boxed_local();
+    socket::answer(&request, payload, opened.hello, deliveries, hub.heartbeat())
+}
+
+/// Opens a stream of server-sent events: `hello`, then the events with their number as `id`.
+///
+/// `Last-Event-ID`, which browsers send when they connect again, goes before `since`. The last event,
+/// `close`, names the code that a WebSocket would be closed with.
+#[utoipa::path(tag = "realtime",
+    params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "the last event received")),
+    security((), ("bearer" = [])), responses(
+    (status = OK, content_type = "text/event-stream", body = EventView),
+    (status = UNAUTHORIZED, body = ProblemBody),
+    (status = FORBIDDEN, body = ProblemBody),
+    (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
+    (status = TOO_MANY_REQUESTS, body = ProblemBody),
+))]
+#[get("/api/realtime/events")]
+async fn open_events(
+    _own: OwnPage,
+    caller: Caller,
+    params: Params<StreamParams>,
+    request: HttpRequest,
+    tickets: web::Data<Tickets>,
+    hub: web::Data<Hub>,
+) -> Result<HttpResponse, Problem> {
+    let params = params.0;
+    let since = last_event_id(&request)?.or(params.since);
+    let principal = opener(&params, caller, &tickets, &hub).await?;
+    let opened = open(&hub, principal, &params, since).await?;
+    let from = params.channel.is_none().then_some(opened.from);
+    let deliveries = opened.deliveries.boxed_local();
+    Ok(sse::answer(
+        &opened.hello,
+        from,
+        deliveries,
+        hub.heartbeat(),
+    ))
+}
+
+/// The number that a browser names when it connects again.
+fn last_event_id(request: &HttpRequest) -> Result<Option<u64>, Problem> {
+    let Some(value) = request.headers().get("last-event-id") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or("?").trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().map_err(|_refused| {
+        Problem::field(
+            "/Last-Event-ID",
+            "invalid_type",
+            "expected the number of an event",
+        )
+    })?;
+    Ok(Some(number))
+}

@@ -1,0 +1,5 @@
+//! Live streams over real sockets, on a real replica set.
+
+mod refusals;
+mod resume;
+mod support;

@@ -1,0 +1,197 @@
+//! What every operation shares: the table of routes, ids, headers, probes, start and stop.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Setup, TestShop, free_port, run_to_end};
+
+#[actix_web::test]
+async fn the_document_is_the_route_table() {
+    let shop = TestShop::start().await;
+    let (admin, guest) = (shop.admin().await, shop.guest());
+    let document = admin.get("/api/openapi.json").await.expect(200).body;
+    assert_eq!(document["openapi"], "3.1.0");
+    let (printed, text) = shop.command(&["openapi"], "");
+    assert!(printed);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+        document
+    );
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let concrete = concrete(path);
+        let offered: Vec<&str> = item
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        // A documented method is routed: it is never answered 405, and 404 only as a resource that is not there.
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let call = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            if path == "/api/realtime/events" && method == "get" {
+                continue;
+            }
+            // Signing out would end the walk.
+            let caller = if path.ends_with("/logout") {
+                &guest
+            } else {
+                &admin
+            };
+            let answer = caller.send(caller.request(call, &concrete)).await;
+            if offered.contains(&method) {
+                assert_ne!(answer.status, 405, "{method} {path}");
+                assert!(answer.status < 500, "{method} {path}: {answer:?}");
+                let operation = &item[method];
+                assert!(
+                    operation["responses"]
+                        .as_object()
+                        .is_some_and(|r| !r.is_empty()),
+                    "{method} {path}"
+                );
+                assert!(
+                    operation["description"].is_string() || operation["summary"].is_string(),
+                    "{method} {path}"
+                );
+                if answer.status != 404 || !path.contains('{') {
+                    let declared = operation["responses"].as_object().unwrap();
+                    let status = answer.status.to_string();
+                    assert!(
+                        declared.contains_key(&status),
+                        "{method} {path} answers {status}, not declared"
+                    );
+                }
+            } else {
+                let refused = answer.expect_problem(405, "method_not_allowed");
+                let allowed = refused.header("allow").unwrap().to_lowercase();
+                assert!(
+                    offered.iter().all(|offered| allowed.contains(offered)),
+                    "{path}: {allowed}"
+                );
+            }
+        }
+    }
+}
+
+/// A path of the document with parameters that name nothing.
+fn concrete(path: &str) -> String {
+    let filled = path.split('/').map(|part| match part.strip_prefix('{') {
+        Some(name) if name.starts_with("provider") || name.starts_with("file") => "nothing",
+        Some(_) => "000000000000000000000000",
+        None => part,
+    });
+    filled.collect::<Vec<_>>().join("/")
+}
+
+#[actix_web::test]
+async fn a_request_id_is_taken_over_or_made() {
+    let shop = TestShop::start().await;
+    let guest = shop.guest();
+    let with = |id: &'static str| {
+        guest
+            .request(Method::GET, "/nowhere")
+            .header("x-request-id", id)
+    };
+    let kept = guest
+        .send(with("abc-123"))
+        .await
+        .expect_problem(404, "not_found");
+    assert_eq!(kept.header("x-request-id"), Some("abc-123"));
+    let made = guest.send(with("with spaces and more")).await;
+    assert_eq!(made.header("x-request-id").map(str::len), Some(32));
+    assert_eq!(made.header("x-content-type-options"), Some("nosniff"));
+    assert!(made.header("content-security-policy").is_some());
+}
+
+#[actix_web::test]
+async fn the_platform_answers_probes_metrics_and_reference_pages() {
+    let shop = TestShop::start().await;
+    let guest = shop.guest();
+    guest.get("/healthz").await.expect(200);
+    guest.get("/readyz").await.expect(200);
+    let metrics = guest.get("/metrics").await.expect(200);
+    assert!(metrics.text.contains("bodega_http_request_seconds"));
+    let docs = guest.get("/api/docs/").await.expect(200);
+    assert!(
+        !docs.text.contains("https://"),
+        "no page of ours loads from elsewhere"
+    );
+}
+
+#[actix_web::test]
+async fn a_burst_is_refused_with_the_moment_to_come_back() {
+    let shop = Setup::default()
+        .with("RATE_LIMIT__ENABLED", true)
+        .with("RATE_LIMIT__CREDENTIALS_PER_MINUTE", 1)
+        .with("RATE_LIMIT__CREDENTIALS_BURST", 3)
+        .start()
+        .await;
+    let guest = shop.guest();
+    let body = json!({ "email": "a@example.com", "password": "wrong password" });
+    for _ in 0..3 {
+        guest
+            .post("/api/auth/login", &body)
+            .await
+            .expect_problem(401, "invalid_credentials");
+    }
+    let refused = guest
+        .post("/api/auth/login", &body)
+        .await
+        .expect_problem(429, "rate_limited");
+    assert!(
+        refused
+            .header("retry-after")
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+            >= 1
+    );
+    assert!(refused.header("ratelimit").is_some() && refused.header("ratelimit-policy").is_some());
+    guest.get("/api/products").await.expect(200);
+}
+
+#[actix_web::test]
+async fn sigterm_ends_the_server_cleanly() {
+    let mut shop = TestShop::start().await;
+    let buyer = shop.customer().await;
+    let mut socket = crate::support::Socket::open(&buyer, "").await;
+    assert_eq!(socket.next().await["type"], "hello");
+    let began = std::time::Instant::now();
+    let reader = tokio::spawn(async move { socket.next().await });
+    let ended = tokio::task::spawn_blocking(move || {
+        let code = shop.server.terminate();
+        (shop, code)
+    });
+    let (_shop, code) = ended.await.unwrap();
+    assert_eq!(code, Some(0));
+    assert!(began.elapsed().as_secs() < 10);
+    assert_eq!(reader.await.unwrap(), 1012, "streams are told to come back");
+}
+
+#[test]
+fn a_faulty_configuration_is_one_line_that_names_the_key() {
+    let bodega = env!("CARGO_BIN_EXE_bodega");
+    let port = free_port().to_string();
+    let with = |pairs: &[(&str, &str)]| {
+        let all = [
+            (
+                "BODEGA__AUTH__JWT_SECRET",
+                "a secret of the tests, longer than 32 bytes",
+            ),
+            ("BODEGA__PAYPAL__CLIENT_ID", "id"),
+            ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
+            ("BODEGA__PAYPAL__WEBHOOK_ID", "WH"),
+        ];
+        let all: Vec<_> = all
+            .iter()
+            .chain(pairs)
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let (done, said) = run_to_end(bodega, &["serve"], &all, "");
+        assert!(!done);
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+        said
+    };
+    assert!(with(&[("BODEGA__SERVER__PORT", &port)]).contains("port"));
+    assert!(with(&[("BODEGA__AUTH__JWT_SECRET", "short")]).contains("auth.jwt_secret"));
+    assert!(with(&[("BODEGA__MONGODB__POOL_SIZE", "lots")]).contains("mongodb.pool_size"));
+}

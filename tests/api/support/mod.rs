@@ -1,0 +1,344 @@
+//! A shop of its own for each test: the real binaries over HTTP, a database of its own on the real
+//! replica set, a PayPal simulator of its own.
+
+mod client;
+mod process;
+mod stream;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use process::{Running, free_port, run_to_end};
+use serde_json::{Value, json};
+pub(crate) use stream::{EventSource, Socket};
+
+/// The longest that anything asynchronous may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The replica set that `scripts/test` starts.
+pub(crate) fn mongodb_uri() -> String {
+    std::env::var("BODEGA_TEST_MONGODB_URI").unwrap_or_else(|_| {
+        panic!(
+            "set BODEGA_TEST_MONGODB_URI to a replica set, or run scripts/test, which starts one"
+        )
+    })
+}
+
+/// The folder of real catalogues and PayPal samples beside the repository.
+pub(crate) fn shared_dir() -> std::path::PathBuf {
+    let folder = std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+        std::path::PathBuf::from,
+    );
+    assert!(
+        folder.is_dir(),
+        "{} is absent: the tests over real catalogues need it",
+        folder.display()
+    );
+    folder
+}
+
+/// Waits until `probe` has something, polling; fails the test when it takes too long.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited too long for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How a shop under test differs from the usual one.
+#[derive(Default)]
+pub(crate) struct Setup {
+    environment: Vec<(String, String)>,
+    simulator: Vec<String>,
+}
+
+impl Setup {
+    /// Sets a key of the shop's configuration.
+    pub(crate) fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.environment
+            .push((format!("BODEGA__{key}"), value.to_string()));
+        self
+    }
+
+    /// Gives the simulator a flag.
+    pub(crate) fn simulator(mut self, flag: &str) -> Self {
+        self.simulator.push(flag.to_owned());
+        self
+    }
+
+    pub(crate) async fn start(self) -> TestShop {
+        TestShop::start_with(self).await
+    }
+}
+
+/// A shop under test.
+pub(crate) struct TestShop {
+    pub(crate) server: Running,
+    pub(crate) simulator: Running,
+    environment: Vec<(String, String)>,
+    database: String,
+    folder: std::path::PathBuf,
+}
+
+impl TestShop {
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    async fn start_with(setup: Setup) -> Self {
+        let database = format!("test_{}", bson::oid::ObjectId::new());
+        let folder = std::env::temp_dir().join(&database);
+        std::fs::create_dir_all(&folder).unwrap();
+        let port = free_port();
+        let hook = format!("http://127.0.0.1:{port}/api/payment/webhook");
+        let ipn = format!("http://127.0.0.1:{port}/api/payment/ipn");
+        let certs = folder.join("certs");
+        let mut flags: Vec<String> = [
+            "--bind",
+            "127.0.0.1:0",
+            "--client-id",
+            "sim-client",
+            "--client-secret",
+            "sim-secret",
+            "--webhook-id",
+            "WH-SIM-TEST",
+            "--webhook-url",
+            &hook,
+            "--ipn-url",
+            &ipn,
+            "--receiver-email",
+            "merchant@example.com",
+            "--retry-base-ms",
+            "100",
+            "--certs-dir",
+            certs.to_str().unwrap(),
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        flags.extend(setup.simulator);
+        let simulator = Running::start(env!("CARGO_BIN_EXE_paypal-simulator"), &flags, &[]).await;
+        let mut environment: Vec<(String, String)> = [
+            ("SERVER__BIND", format!("127.0.0.1:{port}")),
+            ("MONGODB__URI", mongodb_uri()),
+            ("MONGODB__DATABASE", database.clone()),
+            (
+                "AUTH__JWT_SECRET",
+                "a secret of the tests, longer than 32 bytes".into(),
+            ),
+            ("AUTH__BCRYPT_COST", "4".into()),
+            ("PAYPAL__BASE_URL", simulator.url.clone()),
+            ("PAYPAL__CLIENT_ID", "sim-client".into()),
+            ("PAYPAL__CLIENT_SECRET", "sim-secret".into()),
+            ("PAYPAL__WEBHOOK_ID", "WH-SIM-TEST".into()),
+            ("PAYPAL__CERT_HOSTS", "127.0.0.1".into()),
+            (
+                "PAYPAL__CERT_ROOTS_FILE",
+                certs.join("ca-bundle.pem").display().to_string(),
+            ),
+            (
+                "PAYPAL__IPN_VERIFY_URL",
+                format!("{}/cgi-bin/webscr", simulator.url),
+            ),
+            ("PAYPAL__RECEIVER_EMAIL", "merchant@example.com".into()),
+            ("PAYPAL__TIMEOUT_SECONDS", "5".into()),
+            ("RATE_LIMIT__ENABLED", "false".into()),
+            ("CHECKOUT__RECONCILE_SECONDS", "1".into()),
+            (
+                "LOG__FILTER",
+                std::env::var("BODEGA_TEST_LOG").unwrap_or_else(|_| "warn".into()),
+            ),
+        ]
+        .map(|(key, value)| (format!("BODEGA__{key}"), value))
+        .to_vec();
+        environment.extend(setup.environment);
+        let server = Self::serve(&environment).await;
+        Self {
+            server,
+            simulator,
+            environment,
+            database,
+            folder,
+        }
+    }
+
+    async fn serve(environment: &[(String, String)]) -> Running {
+        let server = Running::start(
+            env!("CARGO_BIN_EXE_bodega"),
+            &["serve".to_owned()],
+            environment,
+        )
+        .await;
+        let ready = Client::new(&server.url);
+        eventually("the shop to be ready", || async {
+            (ready.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+        server
+    }
+
+    /// Kills the server as a power cut would, and starts it again over the same data.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.server.kill();
+        self.server = Self::serve(&self.environment).await;
+    }
+
+    /// Starts a second node over the same database.
+    pub(crate) async fn second_node(&self) -> Running {
+        let mut environment = self.environment.clone();
+        environment.push(("BODEGA__SERVER__BIND".into(), "127.0.0.1:0".into()));
+        Self::serve(&environment).await
+    }
+
+    /// Runs another command of the binary against this shop's database.
+    pub(crate) fn command(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        run_to_end(
+            env!("CARGO_BIN_EXE_bodega"),
+            arguments,
+            &self.environment,
+            input,
+        )
+    }
+
+    /// Starts another command of the binary and does not wait for its end.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bodega"));
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned());
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    /// The name of its database.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// A guest.
+    pub(crate) fn guest(&self) -> Client {
+        Client::new(&self.server.url)
+    }
+
+    /// The simulator's control API.
+    pub(crate) fn paypal(&self) -> Client {
+        Client::new(&self.simulator.url)
+    }
+
+    /// A new customer, signed in.
+    pub(crate) async fn customer(&self) -> Client {
+        let email = format!("c{}@example.com", bson::oid::ObjectId::new());
+        let mut client = self.guest();
+        let body = json!({ "email": email, "password": "correct horse battery" });
+        let answer = client.post("/api/auth/register", &body).await.expect(201);
+        client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
+        client
+    }
+
+    /// An admin, made by the command line and signed in.
+    pub(crate) async fn admin(&self) -> Client {
+        let email = format!("a{}@example.com", bson::oid::ObjectId::new());
+        let password = "correct horse battery";
+        let create = [
+            "user",
+            "create",
+            "--email",
+            &email,
+            "--role",
+            "admin",
+            "--password-stdin",
+        ];
+        let (done, output) = self.command(&create, password);
+        assert!(done, "{output}");
+        let mut client = self.guest();
+        let body = json!({ "email": email, "password": password });
+        let answer = client.post("/api/auth/login", &body).await.expect(200);
+        client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
+        client
+    }
+
+    /// A product without options, on sale.
+    pub(crate) async fn product(&self, admin: &Client, sku: &str, price: i64, stock: u32) -> Value {
+        let body = json!({
+            "sku": sku, "title": format!("Product {sku}"), "price": usd(price),
+            "stock": { "onHand": stock }, "status": "active",
+        });
+        admin.post("/api/products", &body).await.expect(201).body
+    }
+
+    /// Puts one product into the buyer's cart and begins a checkout.
+    pub(crate) async fn checkout(&self, buyer: &Client, product: &Value, quantity: u32) -> Value {
+        let line = json!({ "productId": product["id"], "quantity": quantity });
+        let cart = buyer.post("/api/cart", &line).await.expect(200).body;
+        buyer
+            .post("/api/payment/checkout", &checkout_of(&cart))
+            .await
+            .expect(201)
+            .body
+    }
+
+    /// Approves a checkout's payment as its buyer would at PayPal.
+    pub(crate) async fn approve(&self, checkout: &Value) {
+        let id = checkout["providerOrderId"].as_str().unwrap();
+        let answer = self
+            .paypal()
+            .post(&format!("/control/orders/{id}/approve"), &json!({}))
+            .await;
+        assert!(answer.status < 300, "{answer:?}");
+    }
+}
+
+impl Drop for TestShop {
+    fn drop(&mut self) {
+        self.server.kill();
+        self.simulator.kill();
+        // Left behind only where a test has failed and somebody wants to look.
+        let _left_behind = std::fs::remove_dir_all(&self.folder);
+        let database = self.database.clone();
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let client = mongodb::Client::with_uri_str(mongodb_uri()).await.unwrap();
+                client.database(&database).drop().await.unwrap();
+            });
+        });
+        dropping.join().unwrap();
+    }
+}
+
+/// US dollars in cents.
+pub(crate) fn usd(amount: i64) -> Value {
+    json!({ "amount": amount, "currency": "USD" })
+}
+
+/// An address without tax.
+pub(crate) fn address() -> Value {
+    json!({
+        "name": "Ada Buyer", "line1": "1 Main Street", "city": "Austin", "region": "TX",
+        "postalCode": "78701", "country": "US",
+    })
+}
+
+/// The body that checks out `cart` as seen.
+pub(crate) fn checkout_of(cart: &Value) -> Value {
+    let items: Vec<Value> = cart["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| json!({ "id": item["id"], "quantity": item["quantity"] }))
+        .collect();
+    json!({
+        "cart": { "version": cart["version"], "items": items, "total": cart["total"] },
+        "shippingAddress": address(),
+        "shippingMethod": "standard",
+    })
+}

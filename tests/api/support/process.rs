@@ -1,0 +1,119 @@
+//! Real processes: started, read, killed by pid.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+/// How long a process may take to listen.
+const START: Duration = Duration::from_secs(60);
+
+/// A process that listens.
+pub(crate) struct Running {
+    child: Child,
+    /// Where it listens, as it says itself.
+    pub(crate) url: String,
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl Running {
+    /// Starts it and waits for its line "… listening on URL".
+    pub(crate) async fn start(
+        program: &str,
+        arguments: &[String],
+        environment: &[(String, String)],
+    ) -> Self {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (said, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    // The test has ended when nobody hears it.
+                    let _nobody = said.send(url.trim().to_owned());
+                }
+            }
+        });
+        let heard = tokio::task::spawn_blocking(move || heard.recv_timeout(START))
+            .await
+            .unwrap();
+        let Ok(url) = heard else {
+            child.kill().unwrap();
+            panic!("{program} does not listen: {:?}", child.wait());
+        };
+        Self { child, url }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and returns its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a program to its end; whether it succeeded, and all that it said.
+pub(crate) fn run_to_end(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    input: &str,
+) -> (bool, String) {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
