@@ -312,8 +312,8 @@ impl Stock {
         if short.is_empty() {
             return Ok(Ok(()));
         }
-        self.release(checkout, lines.iter().map(|line| line.variant))
-            .await?;
+        let variants: Vec<VariantId> = lines.iter().map(|line| line.variant).collect();
+        self.release(checkout, variants).await?;
         Ok(Err(short))
     }
 

@@ -181,7 +181,6 @@ async fn serve_with(config: Config, uri: &str, mut stop: Stop) -> Result<(), Fai
     // For scripts and tests, which wait for this line.
     println!("bodega listening on http://{}", listening.address);
     let (handle, streams) = (listening.handle.clone(), shop.clone());
-    let streams = shop.clone();
     actix_web::rt::spawn(async move {
         stop.wait().await;
         streams.hang_up().await;

@@ -91,10 +91,10 @@ pub(super) fn check_variants(
             })
         })
         .collect();
-    unique(&variants, "sku", |v| v.sku.clone(), faults);
+    unique(&variants, "sku", |v| Some(v.sku.clone()), faults);
     let combination = |v: &DraftVariant| v.options.values().cloned().collect::<Vec<_>>();
-    unique(&variants, "options", combination, faults);
-    unique(&variants, "id", |v| v.id.ok_or(v.sku.clone()), faults);
+    unique(&variants, "options", |v| Some(combination(v)), faults);
+    unique(&variants, "id", |v| v.id, faults);
     variants
 }
 
@@ -226,12 +226,13 @@ pub(super) fn checked_sku(sku: &str, pointer: &str, faults: &mut Vec<FieldError>
 fn unique<K: std::hash::Hash + Eq>(
     variants: &[DraftVariant],
     field: &str,
-    key: impl Fn(&DraftVariant) -> K,
+    key: impl Fn(&DraftVariant) -> Option<K>,
     faults: &mut Vec<FieldError>,
 ) {
     let mut seen = HashMap::new();
     for (index, variant) in variants.iter().enumerate() {
-        if let Some(first) = seen.insert(key(variant), index) {
+        let Some(key) = key(variant) else { continue };
+        if let Some(first) = seen.insert(key, index) {
             let message = format!("the same as that of variant {first}");
             let pointer = format!("/variants/{index}/{field}");
             faults.push(FieldError::new(pointer, "duplicate", message));

@@ -42,7 +42,8 @@ pub(super) fn routes(table: &mut ServiceConfig) {
 /// Answered once the message is stored durably; what it asks for is done afterwards. A message that is
 /// there already is answered alike. The signature is over the raw bytes.
 ///
-/// Errors: `invalid_signature` (400) where it is missing or false; `body_too_large` (413);
+/// Errors: `invalid_signature` (400) where it is missing or false; `malformed_json` (400) where it is
+/// right, over what is no event; `body_too_large` (413);
 /// `unsupported_media_type` (415); `unavailable` (503) where it cannot be verified or stored now.
 #[utoipa::path(
     tag = "payment",
@@ -145,12 +146,11 @@ impl Inbox {
             }
         })?;
         let event = self.paypal.read_event(body);
-        let (id, kind) = event
-            .map(|event| (event.id, event.kind))
-            .unwrap_or_default();
-        // PayPal signed it, so it is kept, even where it is no event of a shape we know.
+        let event = event.ok_or_else(|| Problem::new(Code::MalformedJson))?;
+        // PayPal signed it, so it is kept, even without an id.
+        let id = event.id;
         let id = id.unwrap_or_else(|| format!("sha256-{}", fingerprint(body)));
-        self.store(id, Kind::Webhook, kind, body).await
+        self.store(id, Kind::Webhook, event.kind, body).await
     }
 
     async fn take_ipn(&self, body: &[u8]) -> Result<HttpResponse, Problem> {

@@ -4,7 +4,7 @@
 //! a repeat changes nothing. An IPN message is stored first, as PayPal wants its empty answer at once,
 //! and verified by asking PayPal back. Workers on every node share the messages: one is claimed with a
 //! lease, by the database's clock, so that a node that dies mid-way leaves it to another. What a message
-//! tells becomes a [`Hint`](super::Hint) for the [`HintSink`](super::HintSink).
+//! tells becomes a [`Hint`](super::Hint) for the [`HintSink`].
 //!
 //! A message is `pending` until it is `done`, `ignored` (of no concern here), `refused` (an IPN message
 //! that PayPal does not vouch for, or that is not for us) or `dead` (it failed too often: the staff looks

@@ -29,7 +29,8 @@ fn is_ours(service: &Value) -> bool {
 
 #[test]
 fn it_fits_the_compose_specification() {
-    let schema: Value = serde_json::from_str(&read("tests/packaging/compose-spec.json")).unwrap();
+    let schema: Value =
+        serde_json::from_str(&read("tests/api/packaging/compose-spec.json")).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
     let faults: Vec<String> = schema
         .iter_errors(&compose())

@@ -87,3 +87,42 @@ async fn what_is_not_paypals_is_refused_and_not_stored() {
     );
     database.drop().await;
 }
+
+#[actix_web::test]
+async fn what_is_signed_is_kept_where_it_is_an_event_of_any_kind() {
+    let database = Database::new().await;
+    let (stub, paypal) = peer(|_| Reply::Reset).await;
+    let inbox = Inbox::open(&database.mongo, paypal);
+    let signed = |body: &str| {
+        leaf().sign(
+            body.as_bytes(),
+            WEBHOOK,
+            &format!("{}{CERTIFICATE}", stub.url),
+        )
+    };
+    for body in ["", "nonsense", "[]", "{} {}", "\"WH-1\""] {
+        let refused = answer(&inbox, post(&signed(body))).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert_eq!(
+        database.documents().count_documents(doc! {}).await.unwrap(),
+        0
+    );
+    let nameless = signed(r#"{"event_type":"SOMETHING.NEW","resource":{"x":1}}"#);
+    assert_eq!(
+        answer(&inbox, post(&nameless)).await.status(),
+        StatusCode::OK
+    );
+    let workers = inbox.start(Sink::willing());
+    until(1, || states(&database, "ignored")).await;
+    workers.stop().await;
+    assert!(
+        database
+            .only()
+            .await
+            .get_str("_id")
+            .unwrap()
+            .starts_with("sha256-")
+    );
+    database.drop().await;
+}
