@@ -3,6 +3,8 @@
 mod admin;
 mod buyer;
 mod staff;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use view::OrderView;
