@@ -7,7 +7,7 @@ use std::{
     cell::Cell,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use actix_web::{error::PayloadError, web::Bytes};
@@ -107,10 +107,11 @@ impl Stream for FrameGuard {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.inner.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(bytes))) => Poll::Ready(Some(self.check(&bytes).map(|()| bytes))),
-            other => other,
-        }
+        let next = ready!(self.inner.poll_next_unpin(cx));
+        Poll::Ready(next.map(|read| {
+            let bytes = read?;
+            self.check(&bytes).map(|()| bytes)
+        }))
     }
 }
 
@@ -127,10 +128,10 @@ mod tests {
         if length < 126 {
             head.push(0x80 | u8::try_from(length).unwrap());
         } else if let Ok(short) = u16::try_from(length) {
-            head.push(0x80 | 126);
+            head.push(0x80 | 0x7e);
             head.extend(short.to_be_bytes());
         } else {
-            head.push(0x80 | 127);
+            head.push(0x80 | 0x7f);
             head.extend(length.to_be_bytes());
         }
         head.extend([1, 2, 3, 4]);

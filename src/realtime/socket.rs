@@ -144,9 +144,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
         }
         match message {
             Ok(Message::Ping(payload)) => ctx.pong(&payload),
-            Ok(Message::Pong(_) | Message::Nop) => {}
             // Clients have nothing to say; what they say is not an error either.
-            Ok(Message::Text(_)) => {}
+            Ok(Message::Pong(_) | Message::Nop | Message::Text(_)) => {}
             Ok(Message::Binary(_) | Message::Continuation(_)) => {
                 close(CloseCode::Unsupported, "text in single frames only", ctx);
             }

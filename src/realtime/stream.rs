@@ -204,7 +204,7 @@ impl Recipient {
             match self.hub.orders().events_after(user, self.last, PAGE).await {
                 Ok(events) => {
                     for event in &events {
-                        let frame = Frame::for_buyer(event).map_err(unreadable)?;
+                        let frame = Frame::for_buyer(event).map_err(|error| unreadable(&error))?;
                         self.last = event.number_for_user;
                         self.page.push_back(frame);
                     }
@@ -247,7 +247,7 @@ impl Recipient {
     }
 }
 
-fn unreadable(error: StoreError) -> End {
+fn unreadable(error: &StoreError) -> End {
     tracing::error!(%error, "an event cannot be told");
     End::Unavailable
 }

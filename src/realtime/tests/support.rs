@@ -198,7 +198,7 @@ impl Socket {
     pub(super) async fn message(&mut self) -> Value {
         match self.next().await {
             Seen::Message(message) => message,
-            other => panic!("{other:?}"),
+            other @ (Seen::Closed(_) | Seen::Lost) => panic!("{other:?}"),
         }
     }
 
