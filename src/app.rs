@@ -45,7 +45,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// has stopped would never be polled again, and never end.
 const UNREAD_LIMIT: Duration = Duration::from_secs(30);
 /// How often what was counted for idle clients is forgotten.
-const TIDY: Duration = Duration::from_secs(60);
+const TIDY: Duration = Duration::from_mins(1);
 /// How long cart sessions may take to write what they hold at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 

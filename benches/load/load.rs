@@ -28,11 +28,7 @@ impl Measured {
                 .get(place)
                 .map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
         };
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::as_conversions,
-            reason = "a rate for people"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = times.len() as f64 / over.as_secs_f64();
         Self {
             rate,

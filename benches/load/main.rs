@@ -4,6 +4,15 @@
 //! shop, its database and the simulator share the cores, so ratios say more than rates. The catalogue is
 //! `opendb-products` of `../shared/data` (`BODEGA_SHARED_DIR` overrides); without it the bench refuses.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    reason = "a panic here is a failed measurement, figures are for people"
+)]
+
 mod bare;
 mod driver;
 mod load;

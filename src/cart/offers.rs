@@ -49,6 +49,10 @@ pub trait Offers: Send + Sync {
     ) -> BoxFuture<'_, Result<Offer, Unresolved>>;
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the catalogue's other errors are refusals of writing, which resolving does not do"
+)]
 impl Offers for Catalog {
     fn offers<'a>(
         &'a self,
@@ -69,8 +73,7 @@ impl Offers for Catalog {
                     CatalogError::VariantNotFound => Unresolved::VariantNotFound,
                     CatalogError::VariantRequired => Unresolved::VariantRequired,
                     CatalogError::Store(error) => Unresolved::Store(error),
-                    // Every other refusal is one of writing, which resolving does not do.
-                    _not_found => Unresolved::ProductNotFound,
+                    _of_writing => Unresolved::ProductNotFound,
                 })
         })
     }

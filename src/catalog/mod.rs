@@ -32,8 +32,8 @@ pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
 pub use http::routes;
 pub use import::{
-    Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState, Importer, Level,
-    Mapping, Progress, ReportLine,
+    BrokenMapping, Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState,
+    Importer, Level, Mapping, Progress, ReportLine,
 };
 pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};

@@ -146,13 +146,12 @@ impl Settlement {
         let Some(order) = self.orders.by_capture(capture).await? else {
             return Ok(());
         };
-        let total = match total {
-            Some(total) => Some(total),
+        let total = if total.is_some() {
+            total
+        } else {
             // The message does not say how much in all: only a capture given back whole is certain.
-            None => {
-                let state = self.payments.capture_state(capture).await?;
-                (state.status == CaptureStatus::Refunded).then_some(order.payment.captured)
-            }
+            let state = self.payments.capture_state(capture).await?;
+            (state.status == CaptureStatus::Refunded).then_some(order.payment.captured)
         };
         if let Some(total) = total {
             self.orders.provider_refunded(capture, total).await?;

@@ -166,7 +166,12 @@ impl From<Checkout> for CheckoutView {
     fn from(checkout: Checkout) -> Self {
         let status = match checkout.status {
             CheckoutStatus::Preparing => CheckoutStatus::AwaitingApproval,
-            shown => shown,
+            shown @ (CheckoutStatus::AwaitingApproval
+            | CheckoutStatus::Capturing
+            | CheckoutStatus::Completed
+            | CheckoutStatus::Cancelled
+            | CheckoutStatus::Expired
+            | CheckoutStatus::Failed) => shown,
         };
         let refunded =
             (checkout.refund_due || checkout.refund.is_some()).then_some(!checkout.refund_due);

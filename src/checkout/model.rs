@@ -350,7 +350,7 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Makes an order's number of its checkout's id: 60 bits of its digest, short enough to be read over the
 /// phone. A unique index guards against the one collision in a billion.
 #[must_use]
-pub fn order_number(id: CheckoutId) -> String {
+pub(super) fn order_number(id: CheckoutId) -> String {
     let digest = Sha256::digest(id.object_id().bytes());
     let mut text = String::with_capacity(14);
     for (place, byte) in digest.iter().take(12).enumerate() {

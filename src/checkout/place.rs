@@ -245,24 +245,22 @@ impl Checkouting {
             // Still `Preparing`: the same key goes on, another checkout supersedes it, or it expires.
             Err(unclear) => return Err(CheckoutError::Provider(unclear)),
         };
-        match self
+        let opened = self
             .checkouts()
             .await_approval(checkout.id, &made, self.life())
-            .await?
-        {
-            Some(open) => Ok(open),
-            None => {
-                let now = self.checkouts().find(checkout.id).await?;
-                match now {
-                    Some(now) if !now.status.is_final() || now.order.is_some() => Ok(now),
-                    ended => {
-                        // Ended while it was being prepared: what was held after that goes back.
-                        self.release(&checkout).await?;
-                        Err(CheckoutError::Closed(
-                            ended.and_then(|checkout| checkout.reason),
-                        ))
-                    }
-                }
+            .await?;
+        if let Some(opened) = opened {
+            return Ok(opened);
+        }
+        match self.checkouts().find(checkout.id).await? {
+            // An equal run under the same key was faster.
+            Some(now) if !now.status.is_final() || now.order.is_some() => Ok(now),
+            ended => {
+                // Ended while it was being prepared: what was held after that goes back.
+                self.release(&checkout).await?;
+                Err(CheckoutError::Closed(
+                    ended.and_then(|checkout| checkout.reason),
+                ))
             }
         }
     }

@@ -50,7 +50,7 @@ impl Reconciler {
                 match done {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::warn!(%error, "a sweep failed; the next one goes on")
+                        tracing::warn!(%error, "a sweep failed; the next one goes on");
                     }
                     Err(error) => tracing::error!(%error, "a sweep panicked; the next one goes on"),
                 }

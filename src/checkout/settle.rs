@@ -73,7 +73,13 @@ enum Turn {
     /// The state has changed, here or elsewhere: read it and go on.
     Again,
     /// Nothing more to do now.
-    Rest(Settled),
+    Rest(Box<Settled>),
+}
+
+impl From<Settled> for Turn {
+    fn from(settled: Settled) -> Self {
+        Self::Rest(Box::new(settled))
+    }
 }
 
 /// Everything that settling touches.
@@ -114,10 +120,10 @@ impl Settlement {
                 Step::Sell => self.sell(&checkout).await?,
                 Step::Release => self.release(&checkout).await?,
                 Step::Refund(capture) => self.give_back(checkout, &capture).await?,
-                Step::Done => Turn::Rest(at_rest(checkout, declined)),
+                Step::Done => Turn::from(at_rest(checkout, declined)),
             };
             if let Turn::Rest(settled) = turn {
-                return Ok(settled);
+                return Ok(*settled);
             }
         }
         Err(SettleError::Restless(id))
@@ -128,7 +134,7 @@ impl Settlement {
         if self.checkouts.expire(&checkout).await?.is_some() {
             return Ok(Turn::Again);
         }
-        Ok(Turn::Rest(Settled::NotApproved(checkout)))
+        Ok(Turn::from(Settled::NotApproved(checkout)))
     }
 
     /// Asks the provider whether the buyer has approved.
@@ -140,12 +146,12 @@ impl Settlement {
     ) -> Result<Turn, StoreError> {
         if declined {
             // Approved all the same, but its funding was refused a moment ago: the buyer has to act.
-            return Ok(Turn::Rest(Settled::Declined(checkout)));
+            return Ok(Turn::from(Settled::Declined(checkout)));
         }
         let found = match self.payments.order(payment).await {
             Ok(found) => found,
             Err(GatewayError::NotFound) => return self.lapse(checkout).await,
-            Err(unclear) => return Ok(Turn::Rest(Settled::Unclear(unclear))),
+            Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
         match found.status {
             ProviderOrderStatus::Approved | ProviderOrderStatus::Completed => {
@@ -232,7 +238,7 @@ impl Settlement {
                 self.checkouts.end(&checkout, to, reason, false).await?;
                 Ok(Turn::Again)
             }
-            Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
+            Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
     }
 
@@ -248,7 +254,7 @@ impl Settlement {
                     .await?;
                 Ok(Turn::Again)
             }
-            None => Ok(Turn::Rest(Settled::Unclear(GatewayError::Unknown(
+            None => Ok(Turn::from(Settled::Unclear(GatewayError::Unknown(
                 "the payment shows no capture yet".into(),
             )))),
         }
@@ -267,7 +273,7 @@ impl Settlement {
             self.stock
                 .unpin(checkout.id, checkout.variants(), life)
                 .await?;
-            return Ok(Turn::Rest(Settled::NotApproved(back.unwrap_or(checkout))));
+            return Ok(Turn::from(Settled::NotApproved(back.unwrap_or(checkout))));
         }
         if BACK_TO_BUYER.contains(&issue) {
             *declined = true;
@@ -286,7 +292,7 @@ impl Settlement {
                 self.checkouts.end(&checkout, to, reason, false).await?;
                 Ok(Turn::Again)
             }
-            Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
+            Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
     }
 
@@ -371,10 +377,10 @@ impl Settlement {
     ) -> Result<Turn, StoreError> {
         let state = match self.payments.capture_state(&capture.id).await {
             Ok(state) => state,
-            Err(unclear) => return Ok(Turn::Rest(Settled::Unclear(unclear))),
+            Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
         let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
-            return Ok(Turn::Rest(Settled::Closed(checkout)));
+            return Ok(Turn::from(Settled::Closed(checkout)));
         };
         let key = checkout.request_key("return");
         let note = Some("This purchase could not be completed.");
@@ -385,14 +391,14 @@ impl Settlement {
                     .await?;
                 Ok(Turn::Again)
             }
-            Ok(_failed) => Ok(Turn::Rest(Settled::Closed(checkout))),
+            Ok(_failed) => Ok(Turn::from(Settled::Closed(checkout))),
             Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
                 self.checkouts
                     .refunded(checkout.id, "by the provider")
                     .await?;
                 Ok(Turn::Again)
             }
-            Err(unclear) => Ok(Turn::Rest(Settled::Unclear(unclear))),
+            Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
     }
 }
@@ -427,8 +433,18 @@ impl Writing {
 fn at_rest(checkout: Checkout, declined: bool) -> Settled {
     match checkout.status {
         CheckoutStatus::Completed => Settled::Ordered(checkout),
-        _ if declined => Settled::Declined(checkout),
-        _ => Settled::Closed(checkout),
+        CheckoutStatus::Preparing
+        | CheckoutStatus::AwaitingApproval
+        | CheckoutStatus::Capturing
+        | CheckoutStatus::Cancelled
+        | CheckoutStatus::Expired
+        | CheckoutStatus::Failed => {
+            if declined {
+                Settled::Declined(checkout)
+            } else {
+                Settled::Closed(checkout)
+            }
+        }
     }
 }
 

@@ -252,12 +252,6 @@ impl Checkouts {
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    /// Whether the reservation has lapsed by the database's clock. Index used: `_id`.
-    pub(super) async fn has_lapsed(&self, id: CheckoutId) -> Result<bool, StoreError> {
-        let lapsed = doc! { "_id": id, "$expr": { "$lt": ["$expires_at", "$$NOW"] } };
-        Ok(self.documents.count_documents(lapsed).await? == 1)
-    }
-
     /// Writes down that no stock is held for it any more.
     pub(super) async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });

@@ -39,14 +39,14 @@ pub struct Totals {
 
 /// The price of a shipping method for goods worth `goods` (after discount).
 #[must_use]
-pub fn shipping_price(method: &ShippingMethodConfig, goods: Money) -> Money {
+pub(super) fn shipping_price(method: &ShippingMethodConfig, goods: Money) -> Money {
     let free = method.free_from > 0 && goods.amount >= method.free_from;
     Money::new(if free { 0 } else { method.price }, goods.currency)
 }
 
 /// The methods that serve `country`, each at its price for goods worth `goods`; an entry that names the
 /// country comes before one for every other country under the same id.
-pub fn shipping_methods<'c>(
+pub(super) fn shipping_methods<'c>(
     store: &'c StoreConfig,
     country: &'c str,
     goods: Money,
@@ -80,7 +80,7 @@ fn tax_rate(store: &StoreConfig, address: &PostalAddress) -> u32 {
 ///
 /// # Errors
 /// When a sum leaves the range of amounts, or a price is in another currency than the shop's.
-pub fn totals(
+pub(super) fn totals(
     store: &StoreConfig,
     lines: impl IntoIterator<Item = Money>,
     discount: Money,

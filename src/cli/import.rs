@@ -70,7 +70,7 @@ pub(super) async fn import(
     let shown = bar.clone();
     let watch = move |progress| match progress {
         Progress::Surveyed(rows) if rows % 1_000 == 0 => {
-            shown.set_message(format!("{rows} rows surveyed"))
+            shown.set_message(format!("{rows} rows surveyed"));
         }
         Progress::Surveyed(_) => {}
         Progress::Written { bytes, rows } => {

@@ -1,5 +1,14 @@
 //! The shop from outside: real processes, a real replica set, real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    reason = "a panic here is a failed test"
+)]
+
 mod bad_input;
 mod checkout;
 mod journey;

@@ -120,6 +120,7 @@ pub(super) async fn change(
 
 /// The answer to a command that came to nothing.
 /// A failed change as its answer.
+#[must_use]
 pub fn cart_problem(error: CartError) -> Problem {
     let second = std::time::Duration::from_secs(1);
     match error {

@@ -162,7 +162,11 @@ fn mapping_of(name: &str) -> Result<super::Mapping, Problem> {
     }
     mapping_named(&config_folder(), name).map_err(|error| match error {
         ImportError::File(_) => refused(format!("there is no mapping {name}")),
-        other => refused(other.to_string()),
+        other @ (ImportError::Store(_)
+        | ImportError::Mapping(_)
+        | ImportError::Type { .. }
+        | ImportError::CsvWithoutMapping
+        | ImportError::Broken) => refused(other.to_string()),
     })
 }
 

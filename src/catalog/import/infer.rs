@@ -47,7 +47,9 @@ impl Seen {
             Value::Array(items) => {
                 self.kinds.insert("array");
                 let inner = self.items.get_or_insert_default();
-                items.iter().for_each(|item| inner.see(item));
+                for item in items {
+                    inner.see(item);
+                }
             }
             Value::Object(fields) => {
                 self.kinds.insert("object");

@@ -96,11 +96,7 @@ fn sku_of(mapping: &Mapping, line: u64, row: &Value) -> Result<String, RowFault>
             }
         }
         let digest = Sha256::digest(kept.to_string());
-        let short: String = digest
-            .iter()
-            .take(10)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let short = values::hex(&digest, 10);
         return Ok(format!("{}{short}", rule.prefix));
     };
     let found = row.pointer(pointer).map(plain).unwrap_or_default();
@@ -151,11 +147,7 @@ fn brand_of(
 /// The title's slug, and something of the SKU's digest, so that equal titles do not meet.
 fn slug_of(title: &str, sku: &str) -> String {
     let digest = Sha256::digest(sku);
-    let tail: String = digest
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let tail = values::hex(&digest, 4);
     let mut slug = slugify(title);
     slug.truncate(60);
     let slug = slug.trim_end_matches('-');

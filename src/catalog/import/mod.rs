@@ -377,7 +377,7 @@ async fn blocking<T: Send + 'static>(
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub fn mapping_named(folder: &Path, name: &str) -> Result<Mapping, ImportError> {
+pub(super) fn mapping_named(folder: &Path, name: &str) -> Result<Mapping, ImportError> {
     let text = std::fs::read_to_string(folder.join("import").join(format!("{name}.toml")))?;
     Ok(Mapping::parse(&text)?)
 }

@@ -20,6 +20,7 @@ use super::{
     mapping::Mapping,
     read::{Format, Row, Rows},
     report::{Level, Notes, ReportLine, RowFault},
+    values::hex,
 };
 use crate::money::Currency;
 
@@ -305,10 +306,5 @@ fn hash(value: &Value, reading: &Reading) -> String {
     let mut digest = Sha256::new();
     digest.update(value.to_string());
     digest.update(reading.mapping_text.as_bytes());
-    let digest = digest.finalize();
-    digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&digest.finalize(), 16)
 }

@@ -17,6 +17,7 @@ impl Notes {
     }
 
     /// The codes noted.
+    #[cfg(test)]
     pub(super) fn codes(&self) -> impl Iterator<Item = &str> {
         self.0.keys().copied()
     }

@@ -12,6 +12,15 @@ const INVISIBLE: [char; 9] = [
     '\u{202a}',
 ];
 
+/// The first `count` bytes of a digest as hexadecimal digits.
+pub(super) fn hex(digest: &[u8], count: usize) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
+    let bytes = digest.iter().take(count);
+    bytes
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
 /// Text without padding, invisible characters, tabs and line breaks; `None` where it was clean already.
 pub(super) fn cleaned(text: &str) -> Option<String> {
     let clean = !text
@@ -182,7 +191,11 @@ fn pair(value: &Value, first: &str, second: &str) -> Option<Value> {
     let mut named = Map::new();
     let (one, two) = match value {
         Value::Array(items) => (items.first(), items.get(1)),
-        single => (Some(single), None),
+        single @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Object(_)) => (Some(single), None),
     };
     for (name, value) in [(first, one), (second, two)] {
         if let Some(value) = value.filter(|value| !value.is_null()) {

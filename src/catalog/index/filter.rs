@@ -128,6 +128,11 @@ impl<'a> Filters<'a> {
             .map_or(&self.all, |(_, others)| others)
     }
 
+    /// Whether there is a filter of `subject`.
+    pub(super) fn has(&self, subject: &Subject) -> bool {
+        self.parts.iter().any(|filter| filter.subject == *subject)
+    }
+
     /// The values that the query chose of `subject`.
     pub(super) fn chosen(&self, subject: &Subject) -> Option<&'a BTreeSet<String>> {
         self.parts
@@ -155,7 +160,8 @@ fn priced(state: &State, query: &SearchQuery, base: &RoaringBitmap) -> RoaringBi
             .keys(*doc)
             .is_some_and(|keys| range.contains(&keys.price))
     };
-    base.iter().filter(priced).collect()
+    // Ascending already, so that nothing is refused.
+    RoaringBitmap::from_sorted_iter(base.iter().filter(priced)).unwrap_or_default()
 }
 
 /// What a parameter `attr.…` asks of which path.

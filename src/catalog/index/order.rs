@@ -161,12 +161,13 @@ impl State {
     }
 }
 
-fn score(scores: &[u32], doc: Doc) -> u32 {
+/// How well a product fits a text.
+pub(super) fn score(scores: &[u32], doc: Doc) -> u32 {
     scores.get(at(doc)).copied().unwrap_or(0)
 }
 
 /// The first `count` of `docs` after `place`.
-pub(super) fn sorted(
+fn sorted(
     state: &State,
     sort: Sort,
     docs: &RoaringBitmap,
@@ -195,7 +196,10 @@ pub(super) fn sorted(
         }
         Sort::Newest => {
             let after = key.and_then(number).map(Reverse).zip(id);
-            let keyed = rows.map(|(doc, keys)| ((Reverse(keys.created), keys.id), doc));
+            // Newer products tend to have higher numbers: met first, they leave little to sort.
+            let keyed = rows
+                .rev()
+                .map(|(doc, keys)| ((Reverse(keys.created), keys.id), doc));
             first(keyed, after, count)
         }
         Sort::Name => {
@@ -234,7 +238,7 @@ fn name(key: &Key) -> Option<(u64, &str)> {
 }
 
 /// The `count` least rows above `after`, in order, in one pass and little memory.
-fn first<K: Ord + Copy>(
+pub(super) fn first<K: Ord + Copy>(
     rows: impl Iterator<Item = (K, Doc)>,
     after: Option<K>,
     count: usize,

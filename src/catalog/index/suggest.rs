@@ -1,17 +1,15 @@
 //! Suggestions while a shopper types.
 
-use std::collections::HashSet;
+use std::{cmp::Reverse, collections::HashSet};
 
 use roaring::RoaringBitmap;
 
 use super::{
     answer::{Suggestion, SuggestionKind},
-    order::sorted,
-    query::Sort,
+    order::{first, score},
     state::State,
-    text::{Found, Frozen, TextQuery, fold},
-    value::Scalar,
-    values::{BRAND, CATEGORY, FieldId},
+    text::{Found, Frozen, TextQuery},
+    values::{BRAND, CATEGORY, FieldId, ValueId},
 };
 
 /// The most categories and the most brands among suggestions.
@@ -35,19 +33,19 @@ impl State {
 /// Categories and brands whose names fit, then products by fit, no text twice.
 pub(super) fn suggest(state: &State, text: &str, limit: usize) -> Vec<Suggestion> {
     let query = TextQuery::typed(text);
-    let mut suggestions = names(state, &query, CATEGORY, category);
-    suggestions.extend(names(state, &query, BRAND, brand));
-    suggestions.truncate(limit);
     let found = state.find(&query, &state.active, None);
+    let loose = found.frozen.is_loose();
+    let mut suggestions = names(state, &query, loose, CATEGORY, category);
+    suggestions.extend(names(state, &query, loose, BRAND, brand));
+    suggestions.truncate(limit);
     let count = limit.saturating_mul(TITLES_PER_SUGGESTION);
-    let best = sorted(
-        state,
-        Sort::Relevance,
-        &found.docs,
-        &found.scores,
-        None,
-        count,
-    );
+    // By fit, then roughly by name: a single letter finds so many that names cost too much.
+    let keyed = found.docs.iter().filter_map(|doc| {
+        let keys = state.docs.keys(doc)?;
+        let fit = Reverse(score(&found.scores, doc));
+        Some(((fit, keys.head, keys.id), doc))
+    });
+    let best = first(keyed, None, count);
     let mut titles = HashSet::new();
     let products = best.into_iter().filter_map(|doc| {
         let row = state.docs.row(doc)?;
@@ -67,35 +65,30 @@ pub(super) fn suggest(state: &State, text: &str, limit: usize) -> Vec<Suggestion
 fn names(
     state: &State,
     query: &TextQuery,
+    loose: bool,
     field: FieldId,
     suggestion: fn(&str) -> Suggestion,
 ) -> Vec<Suggestion> {
     let Some(field) = state.values.field(field) else {
         return Vec::new();
     };
-    let mut fitting: Vec<(usize, std::cmp::Reverse<u64>, &str)> = field
-        .values
+    let fits = |(id, name): (&'_ ValueId, &'_ str)| {
+        let words: Vec<&str> = name.split(' ').collect();
+        let errors = query.match_names(&words, loose)?;
+        let products = state.values.docs(*id)?.intersection_len(&state.active);
+        (products > 0).then(|| (errors, Reverse(products), name.to_owned(), *id))
+    };
+    let mut fitting: Vec<_> = field
+        .names
         .iter()
-        .filter_map(|(scalar, id)| {
-            let Scalar::Text(name) = scalar else {
-                return None;
-            };
-            let shown = suggestion(name).text;
-            let folded = fold(&shown);
-            let words: Vec<Box<str>> = folded
-                .split(|c: char| !c.is_alphanumeric())
-                .map(Into::into)
-                .collect();
-            let errors = query.match_names(&words)?;
-            let count = state.values.docs(*id)?.intersection_len(&state.active);
-            (count > 0).then_some((errors, std::cmp::Reverse(count), name.as_ref()))
-        })
+        .map(|(id, name)| (id, name.as_ref()))
+        .filter_map(fits)
         .collect();
     fitting.sort_unstable();
-    fitting
-        .into_iter()
-        .take(MAX_NAMES)
-        .map(|(_, _, name)| suggestion(name))
+    fitting.truncate(MAX_NAMES);
+    let shown = fitting.into_iter();
+    shown
+        .filter_map(|(.., id)| Some(suggestion(state.values.scalar(id)?.as_text()?)))
         .collect()
 }
 

@@ -88,6 +88,14 @@ impl Scalar {
         }
     }
 
+    /// The text, where it is one.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Flag(_) | Self::Number(_) => None,
+        }
+    }
+
     /// Every value that a filter's text stands for: the text itself, a number, a boolean.
     pub(super) fn meant_by(text: &str) -> impl Iterator<Item = Self> {
         let flag = match text {

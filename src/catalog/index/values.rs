@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::{
     docs::{Doc, at},
+    text::fold,
     value::{Number, Scalar},
 };
 
@@ -42,13 +43,25 @@ pub(super) struct Field {
     pub(super) values: BTreeMap<Scalar, ValueId>,
     /// The products that have any of its values.
     pub(super) docs: RoaringBitmap,
+    /// The folded words of its values, of categories and brands.
+    pub(super) names: BTreeMap<ValueId, Box<str>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    field: FieldId,
     scalar: Scalar,
     docs: RoaringBitmap,
+}
+
+/// The words by which people look for a value: of a brand, or of the last step of a category.
+fn name_of(field: FieldId, scalar: &Scalar) -> Option<String> {
+    let text = scalar.as_text()?;
+    let name = match field {
+        BRAND => text,
+        CATEGORY => text.rsplit('/').next().unwrap_or(text),
+        _ => return None,
+    };
+    Some(fold(name).replace(|c: char| !c.is_alphanumeric(), " "))
 }
 
 /// All fields and values. Those that no product has are forgotten and their numbers reused.
@@ -58,6 +71,8 @@ pub(super) struct Values {
     free_fields: Vec<FieldId>,
     by_path: HashMap<Box<str>, FieldId>,
     entries: Vec<Option<Entry>>,
+    /// The field of each value, close together for counting.
+    owners: Vec<FieldId>,
     free_entries: Vec<ValueId>,
 }
 
@@ -68,6 +83,7 @@ impl Default for Values {
             free_fields: Vec::new(),
             by_path: HashMap::new(),
             entries: Vec::new(),
+            owners: Vec::new(),
             free_entries: Vec::new(),
         }
     }
@@ -80,12 +96,28 @@ impl Values {
     }
 
     /// The fields of attributes.
-    pub(super) fn attributes(&self) -> impl Iterator<Item = &Field> {
-        self.by_path.values().filter_map(|id| self.field(*id))
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (FieldId, &Field)> {
+        let known = self.by_path.values();
+        known.filter_map(|id| Some((*id, self.field(*id)?)))
+    }
+
+    /// The field of each value, by the value's number; of free numbers, the last one.
+    pub(super) fn owners(&self) -> &[FieldId] {
+        &self.owners
+    }
+
+    /// How many numbers of fields there are.
+    pub(super) fn field_count(&self) -> usize {
+        self.fields.len()
     }
 
     pub(super) fn field(&self, id: FieldId) -> Option<&Field> {
         self.fields.get(at(id))
+    }
+
+    /// The value.
+    pub(super) fn scalar(&self, id: ValueId) -> Option<&Scalar> {
+        Some(&self.entry(id)?.scalar)
     }
 
     /// The products that have the value.
@@ -150,7 +182,7 @@ impl Values {
         for field in lost_fields {
             let still = has
                 .iter()
-                .any(|id| self.entry(*id).is_some_and(|entry| entry.field == field));
+                .any(|id| self.owners.get(at(*id)) == Some(&field));
             if !still {
                 self.leave_field(field, doc);
             }
@@ -170,17 +202,21 @@ impl Values {
             return Some(id);
         }
         let entry = Entry {
-            field: field_id,
             scalar: scalar.clone(),
             docs: RoaringBitmap::from_iter([doc]),
         };
         let id = if let Some(id) = self.free_entries.pop() {
             *self.entries.get_mut(at(id))? = Some(entry);
+            *self.owners.get_mut(at(id))? = field_id;
             id
         } else {
             self.entries.push(Some(entry));
+            self.owners.push(field_id);
             u32::try_from(self.entries.len() - 1).ok()?
         };
+        if let Some(name) = name_of(field_id, &scalar) {
+            field.names.insert(id, name.into());
+        }
         field.values.insert(scalar, id);
         Some(id)
     }
@@ -202,14 +238,16 @@ impl Values {
 
     /// Takes one value from `doc`; returns its field.
     fn forget(&mut self, id: ValueId, doc: Doc) -> Option<FieldId> {
+        let field = self.owners.get(at(id)).copied()?;
         let slot = self.entries.get_mut(at(id))?;
         let entry = slot.as_mut()?;
-        let field = entry.field;
         entry.docs.remove(doc);
         if entry.docs.is_empty()
             && let Some(entry) = slot.take()
         {
-            self.fields.get_mut(at(field))?.values.remove(&entry.scalar);
+            let own = self.fields.get_mut(at(field))?;
+            own.values.remove(&entry.scalar);
+            own.names.remove(&id);
             self.free_entries.push(id);
         }
         Some(field)

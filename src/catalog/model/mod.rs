@@ -8,6 +8,7 @@ mod draft;
 mod patch;
 mod product;
 mod product_type;
+mod references;
 mod schema;
 mod slug;
 #[cfg(test)]

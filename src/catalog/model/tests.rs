@@ -275,7 +275,7 @@ fn has_operator(value: &Value) -> bool {
             .iter()
             .any(|(k, v)| k.starts_with('$') || k.contains(['.', '\0']) || has_operator(v)),
         Value::Array(items) => items.iter().any(has_operator),
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -14,13 +14,21 @@ async fn the_demo_catalogue_can_be_sold() {
             .await
             .expect(201);
     }
-    let mut active = 0;
-    for line in include_str!("../../../config/demo/products.jsonl").lines() {
-        let product: Value = serde_json::from_str(line).unwrap();
-        let created = shop.create(&product).await;
-        assert_eq!(created["slug"], product["slug"]);
-        active += u32::from(created["status"] == "active");
-    }
+    let lines = include_str!("../../../config/demo/products.jsonl").lines();
+    let products: Vec<Value> = lines.map(|l| serde_json::from_str(l).unwrap()).collect();
+    let creations = products.iter().map(|product| shop.create(product));
+    let created = futures_util::future::join_all(creations).await;
+    let slugs = |products: &[Value]| -> Vec<Value> {
+        products
+            .iter()
+            .map(|product| product["slug"].clone())
+            .collect()
+    };
+    assert_eq!(slugs(&created), slugs(&products));
+    let active = created
+        .iter()
+        .filter(|product| product["status"] == "active")
+        .count();
     let there = shop.second_node().await;
     for node in [&shop.node, &there] {
         let all = node

@@ -29,7 +29,7 @@ async fn another_node_follows() {
             .unwrap(),
         quantity: 4,
     };
-    let life = std::time::Duration::from_secs(60);
+    let life = std::time::Duration::from_mins(1);
     let held = shop.stock.hold(CheckoutId::new(), &[line], life).await;
     held.unwrap().unwrap();
     for node in [&there, &shop.node] {

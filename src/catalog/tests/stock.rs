@@ -27,7 +27,7 @@ async fn a_replacement_leaves_the_count_alone_unless_it_names_one() {
         quantity: 2,
     };
     let checkout = CheckoutId::new();
-    let life = Duration::from_secs(60);
+    let life = Duration::from_mins(1);
     shop.stock
         .hold(checkout, &[hold], life)
         .await
@@ -77,7 +77,7 @@ async fn a_held_variant_may_go_and_its_checkout_goes_on() {
         quantity: 2,
     };
     let checkout = CheckoutId::new();
-    let life = Duration::from_secs(60);
+    let life = Duration::from_mins(1);
     shop.stock
         .hold(checkout, &[hold], life)
         .await
@@ -160,7 +160,7 @@ async fn the_door_is_safe_beside_holds() {
     let product = shop.create(&mug()).await;
     let id = variant(&product, 0);
     let path = format!("{}/stock", at(&product));
-    let life = Duration::from_secs(60);
+    let life = Duration::from_mins(1);
     let buy = async |keeps: bool| {
         for _ in 0..10 {
             let checkout = CheckoutId::new();

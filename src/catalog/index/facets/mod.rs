@@ -1,17 +1,21 @@
 //! Counts what the products found have in common.
 
 mod spread;
+mod tally;
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use self::spread::{Content, Spread};
+use self::{
+    spread::{Content, Spread},
+    tally::Tally,
+};
 use super::{
     answer::{Facet, FacetKind, FacetScalar, FacetValue},
     filter::{Filters, Subject},
     product::FieldDeclaration,
     state::State,
     value::Scalar,
-    values::{BRAND, CATEGORY, FieldId, TYPE},
+    values::{BRAND, CATEGORY, Field, FieldId, TYPE},
 };
 
 /// The most facets of a list, those that the query filters by apart.
@@ -19,9 +23,16 @@ const MAX_FACETS: usize = 40;
 /// The most values of a facet, those that the query names apart.
 const MAX_VALUES: usize = 50;
 
+/// From so many values on, a field that is filtered by is worth a tally of its own.
+const MANY_VALUES: usize = 16;
+
 /// The built-in facets, then the attributes: those filtered by and those that most products have.
 pub(super) fn count(state: &State, filters: &Filters<'_>) -> Vec<Facet> {
-    let counter = Counter { state, filters };
+    let counter = Counter {
+        state,
+        filters,
+        tally: Tally::of_few(state, filters.matching()),
+    };
     let mut facets: Vec<Facet> = [
         counter.built_in(TYPE, "type", "Type"),
         counter.built_in(CATEGORY, "category", "Category"),
@@ -46,11 +57,13 @@ pub(super) fn count(state: &State, filters: &Filters<'_>) -> Vec<Facet> {
 struct Counter<'a> {
     state: &'a State,
     filters: &'a Filters<'a>,
+    /// Of the products that all filters let through, where they are few.
+    tally: Option<Tally>,
 }
 
 impl<'a> Counter<'a> {
     fn built_in(&self, id: FieldId, name: &str, label: &str) -> Option<Facet> {
-        let content = self.spread(&Subject::BuiltIn(id), Some(id)).content()?;
+        let content = self.content(&Subject::BuiltIn(id), Some(id))?;
         Some(facet(name, name.to_owned(), label.to_owned(), content))
     }
 
@@ -111,13 +124,14 @@ impl<'a> Counter<'a> {
                 filtered.insert(path, found);
             }
         }
+        let found = |id: FieldId, field: &Field| match &self.tally {
+            Some(tally) => tally.field(id),
+            None => field.docs.intersection_len(self.filters.matching()),
+        };
         let mut shown: Vec<(Reverse<u64>, &str)> = values
             .attributes()
-            .filter(|field| !filtered.contains_key(field.path.as_ref()))
-            .map(|field| {
-                let found = field.docs.intersection_len(self.filters.matching());
-                (Reverse(found), field.path.as_ref())
-            })
+            .filter(|(_, field)| !filtered.contains_key(field.path.as_ref()))
+            .map(|(id, field)| (Reverse(found(id, field)), field.path.as_ref()))
             .filter(|(found, _)| found.0 > 0)
             .collect();
         shown.sort_unstable();
@@ -133,22 +147,31 @@ impl<'a> Counter<'a> {
 
     fn attribute(&self, path: &str, types: &[&str]) -> Option<Facet> {
         let subject = Subject::Attribute(path.to_owned());
-        let content = self
-            .spread(&subject, self.state.values.attribute(path))
-            .content()?;
+        let content = self.content(&subject, self.state.values.attribute(path))?;
         let (label, declaration) = self.declaration(path, types)?;
         let mut facet = facet(path, format!("attr.{path}"), label, content);
         facet.unit.clone_from(&declaration.unit);
         Some(facet)
     }
 
-    fn spread(&self, subject: &Subject, field: Option<FieldId>) -> Spread<'_> {
-        Spread {
+    fn content(&self, subject: &Subject, field: Option<FieldId>) -> Option<Content> {
+        let field = field.and_then(|id| Some((id, self.state.values.field(id)?)));
+        let base = self.filters.without(subject);
+        let own = match field {
+            Some((_, field)) if self.filters.has(subject) && field.values.len() > MANY_VALUES => {
+                Tally::of_few(self.state, base)
+            }
+            _ => None,
+        };
+        let common = self.tally.as_ref().filter(|_| !self.filters.has(subject));
+        let spread = Spread {
             values: &self.state.values,
-            field: field.and_then(|id| self.state.values.field(id).map(|field| (id, field))),
-            base: self.filters.without(subject),
+            field,
+            base,
             chosen: self.filters.chosen(subject),
-        }
+            tally: own.as_ref().or(common),
+        };
+        spread.content()
     }
 
     /// Label and declaration by the first of `types` that declares the attribute filterable.

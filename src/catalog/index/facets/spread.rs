@@ -9,9 +9,10 @@ use super::{
     super::{
         answer::{FacetScalar, FacetValue},
         value::{Number, Scalar},
-        values::{Field, FieldId, Values},
+        values::{Field, FieldId, ValueId, Values},
     },
     MAX_VALUES, rank,
+    tally::Tally,
 };
 
 /// What a facet shows.
@@ -31,6 +32,8 @@ pub(super) struct Spread<'a> {
     pub(super) base: &'a RoaringBitmap,
     /// What the query chose of the field.
     pub(super) chosen: Option<&'a BTreeSet<String>>,
+    /// Counts over `base`, where they were made.
+    pub(super) tally: Option<&'a Tally>,
 }
 
 impl Spread<'_> {
@@ -57,22 +60,35 @@ impl Spread<'_> {
     fn counts(&self, kind: impl Fn(&Scalar) -> bool) -> Vec<(&Scalar, u64)> {
         self.all()
             .filter(|(scalar, _)| kind(scalar))
-            .map(|(scalar, docs)| (scalar, docs.intersection_len(self.base)))
+            .map(|(scalar, id)| (scalar, self.count_value(id)))
             .filter(|(_, count)| *count > 0)
             .collect()
     }
 
-    fn all(&self) -> impl DoubleEndedIterator<Item = (&Scalar, &RoaringBitmap)> {
-        self.field
-            .iter()
-            .flat_map(|(_, field)| &field.values)
-            .filter_map(|(scalar, id)| Some((scalar, self.values.docs(*id)?)))
+    fn all(&self) -> impl DoubleEndedIterator<Item = (&Scalar, ValueId)> {
+        let values = self.field.iter().flat_map(|(_, field)| &field.values);
+        values.map(|(scalar, id)| (scalar, *id))
+    }
+
+    fn count_value(&self, id: ValueId) -> u64 {
+        match (self.tally, self.values.docs(id)) {
+            (Some(tally), _) => tally.value(id),
+            (None, Some(docs)) => docs.intersection_len(self.base),
+            (None, None) => 0,
+        }
+    }
+
+    fn is_found(&self, id: ValueId) -> bool {
+        match (self.tally, self.values.docs(id)) {
+            (Some(tally), _) => tally.value(id) > 0,
+            (None, docs) => docs.is_some_and(|docs| !docs.is_disjoint(self.base)),
+        }
     }
 
     /// The least and the greatest number of the products found.
     fn range(&self) -> Option<(Number, Number)> {
-        let number = |(scalar, docs): (&Scalar, &RoaringBitmap)| match scalar {
-            Scalar::Number(number) if !docs.is_disjoint(self.base) => Some(*number),
+        let number = |(scalar, id): (&Scalar, ValueId)| match scalar {
+            Scalar::Number(number) if self.is_found(id) => Some(*number),
             Scalar::Number(_) | Scalar::Flag(_) | Scalar::Text(_) => None,
         };
         let least = self.all().find_map(number)?;
@@ -121,7 +137,7 @@ impl Spread<'_> {
     fn mixed(&self) -> Vec<FacetValue> {
         let shown: BTreeSet<String> = self
             .all()
-            .filter(|(_, docs)| !docs.is_disjoint(self.base))
+            .filter(|(_, id)| self.is_found(*id))
             .map(|(scalar, _)| scalar.to_string())
             .collect();
         let counted = shown.into_iter().map(|text| {

@@ -1,70 +1,116 @@
 //! How many typing errors lie between two words.
 
+use super::words::MAX_WORD_CHARS;
+
 /// What a word that was meant may differ by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Errors {
     /// Between the whole words; more than the limit means "too many".
-    pub(super) whole: usize,
+    pub(super) whole: u8,
     /// Between what was typed and the best beginning of the word that may be meant.
-    pub(super) beginning: usize,
+    pub(super) beginning: u8,
 }
 
 /// Counts the insertions, deletions, replacements and swaps of neighbours that turn `typed` into
 /// `meant` (optimal string alignment), as far as `limit`; anything above counts as `limit + 1`.
-pub(super) fn errors(typed: &[char], meant: &str, limit: usize) -> Errors {
+///
+/// Of `typed`, only the first [`MAX_WORD_CHARS`] letters count.
+pub(super) fn errors(typed: &[char], meant: &str, limit: u8) -> Errors {
     let too_many = limit.saturating_add(1);
-    let mut older: Vec<usize> = Vec::new();
-    let mut old: Vec<usize> = (0..=typed.len()).collect();
-    let mut beginning = typed.len();
+    let typed = typed.get(..MAX_WORD_CHARS).unwrap_or(typed);
+    let length = u8::try_from(typed.len()).unwrap_or(u8::MAX);
+    let (mut older, mut old, mut row) = (Row::start(), Row::start(), Row::start());
+    let mut beginning = length;
     let mut before = None;
-    for (index, letter) in meant.chars().enumerate() {
-        let row = next_row(typed, letter, before, &old, &older, index + 1);
-        let least = row.iter().min().copied().unwrap_or(too_many);
-        beginning = beginning.min(row.last().copied().unwrap_or(too_many));
-        older = std::mem::replace(&mut old, row);
-        before = Some(letter);
+    let mut hopeless = false;
+    let mut letters = meant.chars();
+    // A word that is longer than this has too many letters; its beginning lies before.
+    for (first, letter) in (1..=length.saturating_add(limit)).zip(letters.by_ref()) {
+        row.fill(typed, letter, before, &old, &older, first);
+        beginning = beginning.min(row.last(typed.len()));
         // A swap reaches back two rows: only two hopeless rows in a row end it.
-        if least > limit && older.iter().all(|cost| *cost > limit) {
+        let was_hopeless = std::mem::replace(&mut hopeless, row.least(typed.len()) > limit);
+        if hopeless && was_hopeless {
             return Errors {
                 whole: too_many,
                 beginning: beginning.min(too_many),
             };
         }
+        std::mem::swap(&mut older, &mut old);
+        std::mem::swap(&mut old, &mut row);
+        before = Some(letter);
     }
+    let whole = if letters.next().is_none() {
+        old.last(typed.len())
+    } else {
+        too_many
+    };
     Errors {
-        whole: old.last().copied().unwrap_or(too_many).min(too_many),
+        whole: whole.min(too_many),
         beginning: beginning.min(too_many),
     }
 }
 
-fn next_row(
-    typed: &[char],
-    letter: char,
-    before: Option<char>,
-    old: &[usize],
-    older: &[usize],
-    first: usize,
-) -> Vec<usize> {
-    let cost = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
-    let mut row = Vec::with_capacity(old.len());
-    row.push(first);
-    let mut left = None;
-    for (column, &other) in typed.iter().enumerate() {
-        let replaced = cost(old, column) + usize::from(other != letter);
-        let changed = cost(&row, column).min(cost(old, column + 1)) + 1;
-        let mut best = replaced.min(changed);
-        if left == Some(letter) && before == Some(other) {
-            best = best.min(cost(older, column.saturating_sub(1)) + 1);
-        }
-        row.push(best);
-        left = Some(other);
+/// What it costs to turn each beginning of what was typed into one beginning of what was meant.
+#[derive(Clone, Copy)]
+struct Row([u8; MAX_WORD_CHARS + 1]);
+
+impl Row {
+    /// The costs of an empty beginning: everything typed is too much.
+    fn start() -> Self {
+        let mut costs = [0; MAX_WORD_CHARS + 1];
+        costs.iter_mut().zip(0..).for_each(|(cost, n)| *cost = n);
+        Self(costs)
     }
-    row
+
+    fn fill(
+        &mut self,
+        typed: &[char],
+        letter: char,
+        before: Option<char>,
+        old: &Self,
+        older: &Self,
+        first: u8,
+    ) {
+        let mut slots = self.0.iter_mut();
+        if let Some(slot) = slots.next() {
+            *slot = first;
+        }
+        let mut left_cost = first;
+        let mut left_letter = None;
+        let diagonals = old.0.iter().zip(old.0.iter().skip(1));
+        let swaps = std::iter::once(&u8::MAX).chain(&older.0);
+        for (((&other, slot), (diagonal, above)), swap) in
+            typed.iter().zip(slots).zip(diagonals).zip(swaps)
+        {
+            let mut cost = diagonal + u8::from(other != letter);
+            cost = cost.min(left_cost + 1).min(above + 1);
+            if left_letter == Some(letter) && before == Some(other) {
+                cost = cost.min(swap.saturating_add(1));
+            }
+            *slot = cost;
+            left_cost = cost;
+            left_letter = Some(other);
+        }
+    }
+
+    fn last(&self, length: usize) -> u8 {
+        self.0.get(length).copied().unwrap_or(u8::MAX)
+    }
+
+    fn least(&self, length: usize) -> u8 {
+        let costs = self.0.iter().take(length + 1);
+        costs.min().copied().unwrap_or(u8::MAX)
+    }
 }
 
-/// How many errors a word of that many letters may have: one from four letters, two from eight.
-pub(super) const fn tolerated(letters: usize) -> usize {
-    match letters {
+/// How many errors `word` may have: one from four letters, two from eight, none in a number or
+/// model, where another digit is another thing.
+pub(super) fn tolerated(word: &[char]) -> u8 {
+    if word.iter().any(char::is_ascii_digit) {
+        return 0;
+    }
+    match word.len() {
         0..=3 => 0,
         4..=7 => 1,
         _ => 2,
@@ -77,17 +123,17 @@ mod tests {
 
     use super::*;
 
-    fn whole(typed: &str, meant: &str, limit: usize) -> usize {
+    fn whole(typed: &str, meant: &str, limit: u8) -> u8 {
         errors(&typed.chars().collect::<Vec<_>>(), meant, limit).whole
     }
 
     /// The textbook's recursion.
-    fn naive(a: &[char], b: &[char]) -> usize {
+    fn naive(a: &[char], b: &[char]) -> u8 {
         let ([.., x], [.., y]) = (a, b) else {
-            return a.len() + b.len();
+            return u8::try_from(a.len() + b.len()).unwrap();
         };
         let (rest_a, rest_b) = (&a[..a.len() - 1], &b[..b.len() - 1]);
-        let mut best = (naive(rest_a, rest_b) + usize::from(x != y))
+        let mut best = (naive(rest_a, rest_b) + u8::from(x != y))
             .min(naive(rest_a, b) + 1)
             .min(naive(a, rest_b) + 1);
         if let ([.., v, _], [.., w, _]) = (a, b)
@@ -114,10 +160,30 @@ mod tests {
         assert_eq!((found.whole, found.beginning), (2, 1));
     }
 
+    #[test]
+    fn words_of_any_length_are_compared() {
+        let long: Vec<char> = "a".repeat(300).chars().collect();
+        assert_eq!(errors(&long, &"a".repeat(40), 2).whole, 0);
+        assert_eq!(
+            errors(&['a'; 9], &"a".repeat(999), 2),
+            Errors {
+                whole: 3,
+                beginning: 0
+            }
+        );
+        assert_eq!(
+            errors(&[], "", 2),
+            Errors {
+                whole: 0,
+                beginning: 0
+            }
+        );
+    }
+
     proptest! {
         #[test]
         fn errors_agree_with_the_textbook(
-            typed in "[abc]{0,6}", meant in "[abc]{0,6}", limit in 0_usize..4,
+            typed in "[abc]{0,6}", meant in "[abc]{0,6}", limit in 0_u8..4,
         ) {
             let (a, b): (Vec<char>, Vec<char>) = (typed.chars().collect(), meant.chars().collect());
             let found = errors(&a, &meant, limit);

@@ -2,7 +2,7 @@
 //!
 //! A product fits when it has every word of the text. At first words must be spelt as they are,
 //! and the last may be unfinished. Only where that finds nothing are the words *loosened*: those
-//! that nothing has, or else all, may be unfinished or mistyped.
+//! that nothing has, or else all, may be unfinished or mistyped, the last even both.
 
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,16 @@ use super::{
     distance::{errors, tolerated},
     fold,
     vocabulary::Posting,
-    words::{cut, is_number, joined, parts},
+    words::{cut, joined, parts},
 };
 
 /// The most words of a text that count.
 const MAX_WORDS: usize = 16;
 /// An unfinished word of a search has at least so many letters.
 const MIN_UNFINISHED: usize = 2;
+
+/// A single letter begins half of all words: from so many products there is enough to suggest.
+const ENOUGH: usize = 4_096;
 
 /// How well a word fits, times the weight of its place.
 const EXACT: u16 = 8;
@@ -40,6 +43,8 @@ struct Word {
 pub(in super::super) struct TextQuery {
     words: Vec<Word>,
     min_unfinished: usize,
+    /// Beginnings are looked up until so many products are found.
+    enough: usize,
 }
 
 /// What the first page decides for all pages, so that a list does not change its order while it
@@ -67,6 +72,13 @@ struct Hits {
     docs: Vec<Doc>,
 }
 
+impl Frozen {
+    /// Whether the words had to be loosened to find anything.
+    pub(in super::super) const fn is_loose(&self) -> bool {
+        self.loose != 0
+    }
+}
+
 impl TextQuery {
     /// A text that was sent off.
     pub(in super::super) fn sent(text: &str) -> Self {
@@ -75,7 +87,11 @@ impl TextQuery {
 
     /// A text that is still being typed: its last word may be a single letter.
     pub(in super::super) fn typed(text: &str) -> Self {
-        Self::parse(text, 1)
+        let mut query = Self::parse(text, 1);
+        if query.words.len() == 1 {
+            query.enough = ENOUGH;
+        }
+        query
     }
 
     fn parse(text: &str, min_unfinished: usize) -> Self {
@@ -95,35 +111,20 @@ impl TextQuery {
         Self {
             words,
             min_unfinished,
+            enough: usize::MAX,
         }
     }
 
-    /// Whether each word is matched somehow by one of `names`, and how many errors that takes.
-    pub(in super::super) fn match_names(&self, names: &[Box<str>]) -> Option<usize> {
+    /// Whether each word is one of `names`, the last as far as it is typed.
+    ///
+    /// Returns how many typing errors that takes; without `loose`, none is forgiven.
+    pub(in super::super) fn match_names(&self, names: &[&str], loose: bool) -> Option<u32> {
         let last = self.words.last();
-        let mut total = 0_usize;
+        let mut total = 0_u32;
         for word in &self.words {
             let unfinished = last == Some(word);
             for part in &word.parts {
-                let letters: Vec<char> = part.chars().collect();
-                let limit = if is_number(part) {
-                    0
-                } else {
-                    tolerated(letters.len())
-                };
-                let best = names
-                    .iter()
-                    .map(|name| {
-                        let found = errors(&letters, name, limit);
-                        if unfinished {
-                            found.beginning
-                        } else {
-                            found.whole
-                        }
-                    })
-                    .min()
-                    .filter(|best| *best <= limit)?;
-                total = total.saturating_add(best);
+                total = total.saturating_add(cost(part, names, loose, unfinished)?);
             }
         }
         (!self.words.is_empty()).then_some(total)
@@ -141,101 +142,152 @@ impl TextQuery {
         rows: usize,
         frozen: Option<Frozen>,
     ) -> Found {
-        let search = Search {
+        let mut search = Search {
             query: self,
             vocabulary,
             rows,
+            strict: Vec::new(),
+            loosened: Vec::new(),
         };
         if let Some(frozen) = frozen.filter(|frozen| frozen.weights.len() == self.words.len()) {
-            let hits = search.hits(frozen.loose);
-            return combine(&hits, visible, frozen);
+            search.look(frozen.loose);
+            return combine(&search.hits(frozen.loose), visible, frozen);
         }
-        let strict = search.hits(0);
-        let found = combine(&strict, visible, freeze(&strict, products, 0));
-        if !found.docs.is_empty() || self.words.is_empty() {
-            return found;
-        }
-        let words_where = |chosen: &dyn Fn(&Hits) -> bool| {
-            let words = strict.iter().enumerate();
-            words
-                .filter(|(_, hits)| chosen(hits))
-                .fold(0_u16, |set, (word, _)| set | (1 << word))
-        };
-        let missing = words_where(&|hits| !hits.docs.iter().any(|doc| visible.contains(*doc)));
-        let mut attempts = vec![missing, words_where(&|_| true)];
-        attempts.retain(|loose| *loose != 0);
-        attempts.dedup();
-        let mut loosest = found;
-        for loose in attempts {
-            let hits = search.hits(loose);
-            loosest = combine(&hits, visible, freeze(&hits, products, loose));
-            if !loosest.docs.is_empty() {
-                break;
+        let mut found = search.attempt(0, visible, products);
+        if found.docs.is_empty() && !self.words.is_empty() {
+            let missing = words_where(&search.strict, |hits| !hits.is_seen(visible));
+            let all = words_where(&search.strict, |_| true);
+            if missing != 0 && missing != all {
+                found = search.attempt(missing, visible, products);
+            }
+            if found.docs.is_empty() {
+                found = search.attempt(all, visible, products);
             }
         }
-        loosest
+        found
     }
+}
+
+/// One bit for each word whose hits are `chosen`.
+fn words_where(words: &[Hits], chosen: impl Fn(&Hits) -> bool) -> u16 {
+    let words = words.iter().enumerate();
+    words
+        .filter(|(_, hits)| chosen(hits))
+        .fold(0, |set, (word, _)| set | (1 << word))
+}
+
+/// The fewest errors that make `part` one of `names`.
+fn cost(part: &str, names: &[&str], loose: bool, unfinished: bool) -> Option<u32> {
+    let is_one = |name: &&str| *name == part || (unfinished && name.starts_with(part));
+    if names.iter().any(is_one) {
+        return Some(0);
+    }
+    let letters: Vec<char> = part.chars().collect();
+    let limit = if loose { tolerated(&letters) } else { 0 };
+    let fewest = names
+        .iter()
+        .map(|name| {
+            let found = errors(&letters, name, limit);
+            if unfinished {
+                found.beginning
+            } else {
+                found.whole
+            }
+        })
+        .min()?;
+    (limit > 0 && fewest <= limit).then_some(u32::from(fewest))
 }
 
 struct Search<'a> {
     query: &'a TextQuery,
     vocabulary: &'a Vocabulary,
     rows: usize,
+    /// Hits of each word as it is.
+    strict: Vec<Hits>,
+    /// Hits of each word that was loosened so far.
+    loosened: Vec<Option<Hits>>,
 }
 
 impl Search<'_> {
-    /// Hits of each word; bit `n` of `loose` loosens word `n`.
-    fn hits(&self, loose: u16) -> Vec<Hits> {
-        let last = self.query.words.len().saturating_sub(1);
-        let words = self.query.words.iter().enumerate();
+    /// Looks the words up, those of the bits of `loose` loosened.
+    fn look(&mut self, loose: u16) {
+        let query = self.query;
+        let last = query.words.len().saturating_sub(1);
+        if self.strict.is_empty() {
+            let words = query.words.iter().enumerate();
+            self.strict = words
+                .map(|(index, word)| self.word(word, false, index == last))
+                .collect();
+            self.loosened.resize_with(query.words.len(), || None);
+        }
+        for (index, word) in query.words.iter().enumerate() {
+            if loose & (1 << index) != 0 && self.loosened.get(index).is_some_and(Option::is_none) {
+                let hits = self.word(word, true, index == last);
+                if let Some(slot) = self.loosened.get_mut(index) {
+                    *slot = Some(hits);
+                }
+            }
+        }
+    }
+
+    /// The hits that [`Self::look`] found.
+    fn hits(&self, loose: u16) -> Vec<&Hits> {
+        let words = self.strict.iter().zip(&self.loosened).enumerate();
         words
-            .map(|(index, word)| {
-                let loose = loose & (1 << index) != 0;
-                self.word(word, loose, loose || index == last)
+            .map(|(index, (strict, loosened))| match loosened {
+                Some(loosened) if loose & (1 << index) != 0 => loosened,
+                _ => strict,
             })
             .collect()
     }
 
-    fn word(&self, word: &Word, loose: bool, unfinished: bool) -> Hits {
-        let mut parts =
-            word.parts.iter().rev().enumerate().map(|(from_end, part)| {
-                self.part(part, loose, unfinished && (loose || from_end == 0))
-            });
+    fn attempt(&mut self, loose: u16, visible: &RoaringBitmap, products: u64) -> Found {
+        self.look(loose);
+        let hits = self.hits(loose);
+        combine(&hits, visible, freeze(&hits, products, loose))
+    }
+
+    fn word(&self, word: &Word, loose: bool, last: bool) -> Hits {
+        let mut parts = word
+            .parts
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(from_end, part)| self.part(part, loose, last && from_end == 0));
         let mut hits = parts.next().unwrap_or_else(|| Hits::none(self.rows));
         for part in parts {
             hits.keep_common(&part);
         }
         if let Some(joined) = &word.joined {
             hits.add(self.vocabulary.exact(joined), EXACT);
-            if unfinished {
+            if loose || last {
                 self.add_longer(joined, &mut hits);
             }
         }
         hits
     }
 
-    fn part(&self, part: &str, loose: bool, unfinished: bool) -> Hits {
+    /// Hits of one part; `last` says that it ends the text and may be mistyped and unfinished.
+    fn part(&self, part: &str, loose: bool, last: bool) -> Hits {
         let mut hits = Hits::none(self.rows);
         hits.add(self.vocabulary.exact(part), EXACT);
-        if unfinished {
+        if loose || last {
             self.add_longer(part, &mut hits);
         }
-        if loose && !is_number(part) {
-            let letters: Vec<char> = part.chars().collect();
-            let limit = tolerated(letters.len());
-            if limit > 0 {
-                for (word, postings) in self.vocabulary.near(part, limit, unfinished) {
-                    let found = errors(&letters, word, limit);
-                    if found.whole <= limit {
-                        let quality = if found.whole <= 1 {
-                            ONE_ERROR
-                        } else {
-                            MORE_ERRORS
-                        };
-                        hits.add(postings, quality);
-                    } else if unfinished && found.beginning <= limit {
-                        hits.add(postings, UNFINISHED_AND_MISTYPED);
-                    }
+        let letters: Vec<char> = part.chars().collect();
+        let limit = tolerated(&letters);
+        if loose && limit > 0 {
+            for (word, postings) in self.vocabulary.near(part, limit, last) {
+                let found = errors(&letters, word, limit);
+                if found.whole <= limit {
+                    let quality = if found.whole <= 1 {
+                        ONE_ERROR
+                    } else {
+                        MORE_ERRORS
+                    };
+                    hits.add(postings, quality);
+                } else if last && found.beginning <= limit {
+                    hits.add(postings, UNFINISHED_AND_MISTYPED);
                 }
             }
         }
@@ -245,6 +297,9 @@ impl Search<'_> {
     fn add_longer(&self, start: &str, hits: &mut Hits) {
         if start.chars().count() >= self.query.min_unfinished {
             for postings in self.vocabulary.longer(start) {
+                if hits.docs.len() >= self.query.enough {
+                    break;
+                }
                 hits.add(postings, UNFINISHED);
             }
         }
@@ -271,6 +326,10 @@ impl Hits {
         }
     }
 
+    fn is_seen(&self, visible: &RoaringBitmap) -> bool {
+        self.docs.iter().any(|doc| visible.contains(*doc))
+    }
+
     fn fit(&self, doc: Doc) -> u16 {
         self.best.get(at(doc)).copied().unwrap_or(0)
     }
@@ -288,7 +347,7 @@ impl Hits {
 }
 
 /// The rarer a word, the more it says: 256 times 1 + log2(products / products with the word).
-fn freeze(hits: &[Hits], products: u64, loose: u16) -> Frozen {
+fn freeze(hits: &[&Hits], products: u64, loose: u16) -> Frozen {
     let weight = |hits: &Hits| {
         let with = u64::try_from(hits.docs.len()).unwrap_or(u64::MAX).max(1);
         let ratio = (products.max(with) << 8) / with;
@@ -298,13 +357,13 @@ fn freeze(hits: &[Hits], products: u64, loose: u16) -> Frozen {
         u16::try_from(scaled).unwrap_or(u16::MAX)
     };
     Frozen {
-        weights: hits.iter().map(weight).collect(),
+        weights: hits.iter().copied().map(weight).collect(),
         loose,
     }
 }
 
 /// Products that every word hits, with the weighted sum of their fits.
-fn combine(hits: &[Hits], visible: &RoaringBitmap, frozen: Frozen) -> Found {
+fn combine(hits: &[&Hits], visible: &RoaringBitmap, frozen: Frozen) -> Found {
     let mut docs = RoaringBitmap::new();
     let mut scores = Vec::new();
     if let Some(rarest) = hits.iter().min_by_key(|hits| hits.docs.len()) {
@@ -312,16 +371,16 @@ fn combine(hits: &[Hits], visible: &RoaringBitmap, frozen: Frozen) -> Found {
         let mut common: Vec<Doc> = rarest.docs.clone();
         common.retain(|doc| visible.contains(*doc) && hits.iter().all(|hits| hits.fit(*doc) > 0));
         common.sort_unstable();
-        for doc in common {
+        for doc in &common {
             let weighted = hits.iter().zip(&frozen.weights);
             let score = weighted
-                .map(|(hits, weight)| u32::from(hits.fit(doc)) * u32::from(*weight))
+                .map(|(hits, weight)| u32::from(hits.fit(*doc)) * u32::from(*weight))
                 .fold(0, u32::saturating_add);
-            if let Some(slot) = scores.get_mut(at(doc)) {
+            if let Some(slot) = scores.get_mut(at(*doc)) {
                 *slot = score;
             }
-            docs.insert(doc);
         }
+        docs = RoaringBitmap::from_sorted_iter(common).unwrap_or_default();
     }
     Found {
         docs,

@@ -59,7 +59,7 @@ fn combine(products: &[Read], fits: &[Vec<u32>]) -> HashMap<ProductId, u32> {
     let total = u64::try_from(products.len()).unwrap();
     let weight = |fits: &Vec<u32>| {
         let with = u64::try_from(fits.iter().filter(|fit| **fit > 0).count()).unwrap();
-        let ratio = (total * 256) / with.max(1);
+        let ratio = (total.max(1) * 256) / with.max(1);
         // 256 * (1 + log2(ratio / 256)), straight between powers of two
         let power = (0..64).rev().find(|n| ratio >= 1 << n).unwrap();
         u32::try_from((power - 7) * 256 + (((ratio - (1 << power)) * 256) >> power)).unwrap()
@@ -88,18 +88,24 @@ fn fit(product: &Read, word: &str, loose: bool, last: bool) -> u32 {
     };
     let all: Vec<&str> = parts(word).map(cut).collect();
     let by_parts = all.iter().enumerate().map(|(index, part)| {
-        let unfinished = loose || (last && index + 1 == all.len());
-        best(&|own| quality(part, own, loose, unfinished))
+        let ends = last && index + 1 == all.len();
+        best(&|own| quality(part, own, loose, ends))
     });
-    let whole =
-        joined(word).map(|whole| best(&|own| quality(cut(&whole), own, false, loose || last)));
+    let whole = joined(word).map(|whole| {
+        let own = |own: &str| match own.strip_prefix(cut(&whole)) {
+            Some("") => 8,
+            Some(_) if loose || last => 5,
+            _ => 0,
+        };
+        best(&own)
+    });
     by_parts.min().max(whole).unwrap_or(0)
 }
 
-fn quality(sought: &str, own: &str, loose: bool, unfinished: bool) -> u32 {
+fn quality(sought: &str, own: &str, loose: bool, ends: bool) -> u32 {
     let letters: Vec<char> = sought.chars().collect();
     let tolerated = match letters.len() {
-        _ if sought.chars().all(|c| c.is_ascii_digit()) => 0,
+        _ if format!("{sought}{own}").contains(|c: char| c.is_ascii_digit()) => 0,
         0..=3 => 0,
         4..=7 => 1,
         _ => 2,
@@ -107,12 +113,12 @@ fn quality(sought: &str, own: &str, loose: bool, unfinished: bool) -> u32 {
     let found = errors(&letters, own, 2);
     if sought == own {
         8
-    } else if unfinished && letters.len() >= 2 && own.starts_with(sought) {
+    } else if (loose || ends) && letters.len() >= 2 && own.starts_with(sought) {
         5
     } else if loose && found.whole <= tolerated {
         if found.whole == 1 { 3 } else { 2 }
     } else {
-        let begins = unfinished && tolerated > 0 && found.beginning <= tolerated;
+        let begins = ends && tolerated > 0 && found.beginning <= tolerated;
         u32::from(loose && begins)
     }
 }

@@ -98,6 +98,7 @@ pub(in super::super) struct Vocabulary {
     terms: Vec<Option<Term>>,
     free: Vec<TermId>,
     by_word: BTreeMap<Arc<str>, TermId>,
+    /// Only words that may be meant by a mistyped one.
     by_length: Vec<Vec<Sketch>>,
 }
 
@@ -120,7 +121,9 @@ impl Vocabulary {
         if self.by_length.len() <= length {
             self.by_length.resize_with(length + 1, Vec::new);
         }
-        if let Some(bucket) = self.by_length.get_mut(length) {
+        if let Some(bucket) = self.by_length.get_mut(length)
+            && may_be_mistyped(&word)
+        {
             let letters = letters(&word);
             bucket.push(Sketch { term: id, letters });
         }
@@ -141,7 +144,9 @@ impl Vocabulary {
             && let Some(term) = slot.take()
         {
             self.by_word.remove(&term.word);
-            if let Some(bucket) = self.by_length.get_mut(term.word.chars().count()) {
+            if let Some(bucket) = self.by_length.get_mut(term.word.chars().count())
+                && may_be_mistyped(&term.word)
+            {
                 bucket.retain(|sketch| sketch.term != id);
             }
             self.free.push(id);
@@ -161,14 +166,15 @@ impl Vocabulary {
             .map(|(_, id)| self.postings(*id))
     }
 
-    /// Words that may differ from `word` in at most `edits` letters, or only begin like it where
+    /// Words without digits that may differ from `word` in at most `edits` letters, or only begin like it where
     /// `typed` says that the end may be missing. A coarse sieve: the caller compares.
     pub(super) fn near<'a>(
         &'a self,
         word: &str,
-        edits: usize,
+        edits: u8,
         typed: bool,
     ) -> impl Iterator<Item = (&'a str, &'a [Posting])> {
+        let edits = usize::from(edits);
         let length = word.chars().count();
         let shortest = length.saturating_sub(edits);
         let longest = if typed {
@@ -206,6 +212,11 @@ impl Vocabulary {
             _ => &[],
         }
     }
+}
+
+/// Whether the word is one of letters: numbers and models are meant as they are typed.
+fn may_be_mistyped(word: &str) -> bool {
+    !word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// One bit for each letter that occurs, digits and all other letters folded together.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::fold;
 
 /// The most characters of a word that count.
-const MAX_WORD_CHARS: usize = 40;
+pub(super) const MAX_WORD_CHARS: usize = 40;
 /// The most parts of a compound that are also kept as one word.
 const MAX_JOINED_PARTS: usize = 6;
 /// The most different words of one product; titles and SKUs come before descriptions.
@@ -153,7 +153,7 @@ fn is_model(left: &str, right: &str) -> bool {
 }
 
 /// Whether the word is digits only.
-pub(super) fn is_number(word: &str) -> bool {
+fn is_number(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
