@@ -4,6 +4,10 @@
 //! beside another node gives the money back once. An unknown outcome leaves the refund `Pending`; the
 //! sweep asks again until the provider has decided.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::{
     OrderError, Orders,
     model::{Order, Refund, RefundOutcome, RefundState, RefundWish},
@@ -18,6 +22,8 @@ use crate::{
 
 /// How many orders and returns one sweep looks after.
 const MAX_SWEPT: u32 = 100;
+/// How long one sweep goes on beginning with further ones: a provider that is down must not hold it up.
+const SWEEP: Duration = Duration::from_secs(10);
 /// The longest note that PayPal passes on to the buyer (Payments v2, `note_to_payer`).
 const MAX_NOTE: usize = 255;
 
@@ -85,14 +91,15 @@ impl Refunds {
     /// As [`Refunds::resume`]; answers how many were looked after.
     pub(super) async fn sweep(&self) -> Result<u32, StoreError> {
         let mut attended = 0;
-        while attended < MAX_SWEPT {
+        while attended < MAX_SWEPT && self.orders.attend_restock().await? {
+            attended += 1;
+        }
+        let until = Instant::now() + SWEEP;
+        while attended < MAX_SWEPT && Instant::now() < until {
             let Some(order) = self.orders.claim_refund().await? else {
                 break;
             };
             self.carry_out(order).await;
-            attended += 1;
-        }
-        while attended < MAX_SWEPT && self.orders.attend_restock().await? {
             attended += 1;
         }
         Ok(attended)

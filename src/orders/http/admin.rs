@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OrderView, moment, page_of};
 use crate::{
-    accounts::Staff,
+    accounts::{Accounts, Email, Staff},
     clock::Timestamp,
     config::Config,
     http::{Params, invalid_parameter},
@@ -34,7 +34,8 @@ const DEFAULT_SPAN: Duration = Duration::from_hours(30 * 24);
 pub(super) struct AllOrders {
     /// Only with this status.
     status: Option<OrderStatus>,
-    /// Words; each must begin the order's number or a word of the buyer's name.
+    /// Words, each of which must begin the order's number or a word of the buyer's name; or the e-mail of the
+    /// buyer's account.
     q: Option<String>,
     /// Made at or after, RFC 3339.
     from: Option<String>,
@@ -60,6 +61,7 @@ pub(super) async fn list_all_orders(
     _staff: Staff,
     params: Params<AllOrders>,
     orders: web::Data<Orders>,
+    accounts: web::Data<Accounts>,
 ) -> Result<web::Json<Page<OrderView>>, Problem> {
     let wanted = params.0;
     let text = wanted.q.unwrap_or_default().to_lowercase();
@@ -68,7 +70,7 @@ pub(super) async fn list_all_orders(
         let limit = format!("at most {MAX_TEXT} bytes and {MAX_WORDS} words");
         return Err(invalid_parameter("q", "length", limit));
     }
-    let filter = Filter {
+    let mut filter = Filter {
         user: None,
         status: wanted.status,
         words,
@@ -82,6 +84,13 @@ pub(super) async fn list_all_orders(
         filter.to,
         filter.words.join(" ")
     );
+    if let [word] = filter.words.as_slice()
+        && let Ok(email) = Email::parse(word)
+        && let Some(buyer) = accounts.find_user(&email).await?
+    {
+        filter.user = Some(buyer.id);
+        filter.words.clear();
+    }
     let cursor = wanted.cursor.as_deref();
     let page = page_of(&orders, &list, &filter, cursor, wanted.limit, true).await?;
     Ok(web::Json(page))
