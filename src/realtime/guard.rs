@@ -107,18 +107,11 @@ impl Stream for FrameGuard {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-<<<<<<< HEAD
-        match self.inner.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(bytes))) => Poll::Ready(Some(self.check(&bytes).map(|()| bytes))),
-            other @ (Poll::Ready(_) | Poll::Pending) => other,
-        }
-=======
         let next = ready!(self.inner.poll_next_unpin(cx));
         Poll::Ready(next.map(|read| {
             let bytes = read?;
             self.check(&bytes).map(|()| bytes)
         }))
->>>>>>> orders
     }
 }
 

@@ -124,12 +124,8 @@ async fn a_change_made_through_another_node_arrives() {
         Socket::open(&live.base, "since=0", &token).await,
         Socket::open(&base, "since=0", &token).await,
     );
-<<<<<<< HEAD
-    let _hellos = (here.message().await, there.message().await);
-=======
     here.message().await;
     there.message().await;
->>>>>>> orders
     for number in 1..=3 {
         live.order(user).await;
         assert_eq!(here.message().await["id"], number);
@@ -161,12 +157,8 @@ async fn the_buyers_cart_is_told_of_to_the_buyer_only() {
     let (user, other) = (UserId::new(), UserId::new());
     let mut socket = Socket::open(&live.base, "", &live.token(user, Role::Customer)).await;
     let mut others = Socket::open(&live.base, "", &live.token(other, Role::Customer)).await;
-<<<<<<< HEAD
-    let _hellos = (socket.message().await, others.message().await);
-=======
     socket.message().await;
     others.message().await;
->>>>>>> orders
     let carts = live
         .shop
         .mongo
@@ -332,17 +324,9 @@ async fn a_stream_ends_with_its_token_and_with_its_sign_in() {
     let mut socket = Socket::open(&live.base, "", &token).await;
     let mut events = Events::open(&live.base, "", &token, None).await;
     let mut other = Socket::open(&live.base, "", &live.token(user, Role::Customer)).await;
-<<<<<<< HEAD
-    let _hellos = (
-        socket.message().await,
-        events.next().await,
-        other.message().await,
-    );
-=======
     socket.message().await;
     events.next().await;
     other.message().await;
->>>>>>> orders
     let sessions = live
         .shop
         .mongo
@@ -368,12 +352,8 @@ async fn shutdown_says_goodbye_to_all_and_takes_nobody_in() {
     let token = live.token(UserId::new(), Role::Customer);
     let mut socket = Socket::open(&live.base, "", &token).await;
     let mut events = Events::open(&live.base, "", &token, None).await;
-<<<<<<< HEAD
-    let _hellos = (socket.message().await, events.next().await);
-=======
     socket.message().await;
     events.next().await;
->>>>>>> orders
     assert_eq!(live.hub.streams(), 2);
     live.hub.shutdown().await;
     assert_eq!(live.hub.streams(), 0);
