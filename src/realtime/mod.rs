@@ -1,7 +1,7 @@
 //! Real time: every order change reaches its buyer live, on whichever node the buyer is connected.
 //!
 //! The hub learns of changes from the change feed only, so that one node and ten behave alike. A stream
-//! (WebSocket or server-sent events, [`stream`] is the one logic of both) joins the hub, reads from the
+//! (WebSocket or server-sent events; `stream` is the one logic of both) joins the hub, reads from the
 //! database what it missed, and goes on live: in order, without gap or repeat, by the buyer's event
 //! numbers. Whatever is bounded cuts off instead of buffering; a client that is cut off resumes with
 //! `since`.
