@@ -76,7 +76,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(std::time::Duration::from_secs(60))
+            .timeout(std::time::Duration::from_mins(1))
             .build()
             .unwrap();
         Self {
@@ -89,10 +89,6 @@ impl Client {
 
     pub(crate) fn sign_in_as(&mut self, token: &str) {
         self.token = Some(token.to_owned());
-    }
-
-    pub(crate) fn token(&self) -> &str {
-        self.token.as_deref().unwrap()
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -166,9 +162,5 @@ impl Client {
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::PATCH, path).json(body))
             .await
-    }
-
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
-        self.send(self.request(Method::DELETE, path)).await
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(crate) use stream::{EventSource, Socket};
 
 /// The longest that anything asynchronous may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The replica set that `scripts/test` starts.
 pub(crate) fn mongodb_uri() -> String {

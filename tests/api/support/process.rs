@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long a process may take to listen.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A process that listens.
 pub(crate) struct Running {

@@ -1,8 +1,6 @@
 //! Live streams over real sockets: WebSocket and server-sent events.
 
-use std::time::Duration;
-
-use futures_util::{SinkExt, StreamExt, stream::BoxStream};
+use futures_util::{StreamExt, stream::BoxStream};
 use serde_json::Value;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -44,17 +42,6 @@ impl Socket {
                 Some(Err(_)) | None => return Value::Null,
             }
         }
-    }
-
-    /// Whether nothing comes for a while.
-    pub(crate) async fn is_quiet(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(300), self.next())
-            .await
-            .is_err()
-    }
-
-    pub(crate) async fn send(&mut self, message: Message) {
-        self.0.send(message).await.unwrap();
     }
 }
 
