@@ -135,7 +135,8 @@ async fn the_deep_catalogue_of_thirty_types_is_imported_whole() {
     assert_eq!(imported.notes("no_brand"), 64);
     let products = products(&shop).await;
     let brands = products.distinct("brand", doc! {}).await.unwrap();
-    assert_eq!(brands.len(), 1_077);
+    // 1,077 spellings apart from case; two of them differ only in white space.
+    assert_eq!(brands.len(), 1_076);
     // A word where a shop's SKU should be, five times; years that are none, 114 times.
     assert_eq!(imported.lines("word_left_out", "newegg_sku"), 5);
     assert_eq!(imported.lines("out_of_range_left_out", "releaseYear"), 114);

@@ -62,7 +62,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// Sets a key of the shop's configuration.
-    pub(crate) fn with(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.environment
             .push((format!("BODEGA__{key}"), value.to_string()));
         self

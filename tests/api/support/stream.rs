@@ -75,7 +75,7 @@ impl EventSource {
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let event = event.to_owned();
-                self.buffer = rest.to_owned();
+                self.buffer = String::from(rest);
                 let field = |name: &str| {
                     event
                         .lines()
