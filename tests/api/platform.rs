@@ -52,7 +52,9 @@ async fn the_document_is_the_route_table() {
                     operation["description"].is_string() || operation["summary"].is_string(),
                     "{method} {path}"
                 );
-                if answer.status != 404 || !path.contains('{') {
+                // What every body shares is said once, in the document's description.
+                let shared = [400, 413, 415].contains(&answer.status);
+                if !shared && (answer.status != 404 || !path.contains('{')) {
                     let declared = operation["responses"].as_object().unwrap();
                     let status = answer.status.to_string();
                     assert!(
