@@ -8,11 +8,11 @@ use super::{
     Settlement,
     error::{CheckoutError, ShortLine},
     model::{Checkout, CheckoutStatus, EndReason, SeenCart},
-    ports::{CheckoutStore, Live, StockRoom, Till, World},
+    ports::{CheckoutStore, Live, Till, World},
 };
 use crate::{
     address::PostalAddress,
-    catalog::Shortage,
+    catalog::{Shortage, StockRoom},
     config::StoreConfig,
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     payments::{GatewayError, NewPayment, PaymentLine},

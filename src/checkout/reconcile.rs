@@ -6,10 +6,11 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 
 use super::{
-    ports::{CheckoutStore, StockRoom, World},
+    ports::{CheckoutStore, World},
     settle::{SettleError, Settlement},
 };
 use crate::{
+    catalog::StockRoom,
     id::CheckoutId,
     mongo::{Mongo, StoreError, lease::Lease},
     orders::Refunds,
