@@ -80,11 +80,14 @@ impl<W: World> Checkouting<W> {
     /// Freezes the cart and writes the checkout.
     async fn begin(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
         let checkout = self.till.freeze(id, wish).await?;
-        for _ in 0..MAX_TRIES {
+        for tries in 0..MAX_TRIES {
+            // Never after the last try: whoever gives up must not end the one that won.
+            if tries > 0 {
+                self.supersede(checkout.cart).await?;
+            }
             if self.checkouts().begin(&checkout, self.life()).await? {
                 return Ok(checkout);
             }
-            self.supersede(checkout.cart).await?;
         }
         Err(CheckoutError::Contended)
     }
