@@ -67,7 +67,6 @@ pub struct Orders {
 /// The collections of this room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    let only_due = || doc! { "attend_at": { "$type": "date" } };
     vec![
         schema::Collection {
             name: ORDERS,
@@ -85,7 +84,7 @@ pub fn collections() -> Vec<schema::Collection> {
                     doc! { "status": 1, "created_at": -1, "_id": -1 },
                 ),
                 schema::Index::on("terms", doc! { "terms": 1 }),
-                schema::Index::on("attend", doc! { "attend_at": 1 }).only_where(only_due()),
+                schema::Index::on("attend", doc! { "attend_at": 1 }).only_where(attended()),
             ],
             validator: Some(doc! {
                 "bsonType": "object",
@@ -103,8 +102,18 @@ pub fn collections() -> Vec<schema::Collection> {
             indexes: Vec::new(),
             validator: None,
         },
-        restock::collection(only_due()),
+        restock::collection(attended()),
     ]
+}
+
+/// Documents that are to be attended to at some time. A range, so that the planner sees [`due`] within it.
+fn attended() -> Document {
+    doc! { "attend_at": { "$gt": bson::DateTime::from_millis(0) } }
+}
+
+/// Documents that are to be attended to by `now`.
+fn due(now: Timestamp) -> Document {
+    doc! { "attend_at": { "$gt": bson::DateTime::from_millis(0), "$lte": now } }
 }
 
 /// Raises a room's own end of a transaction.
@@ -412,7 +421,7 @@ impl Orders {
         let claim = doc! { "$set": { "attend_at": now.after(CLAIM) } };
         let due = self
             .documents
-            .find_one_and_update(doc! { "attend_at": { "$lte": now } }, claim)
+            .find_one_and_update(due(now), claim)
             .sort(doc! { "attend_at": 1 })
             .return_document(ReturnDocument::After);
         Ok(due.await?)

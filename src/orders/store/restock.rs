@@ -69,11 +69,11 @@ impl RestockDocument {
     }
 }
 
-pub(super) fn collection(only_due: Document) -> schema::Collection {
+pub(super) fn collection(attended: Document) -> schema::Collection {
     schema::Collection {
         name: COLLECTION,
         indexes: vec![
-            schema::Index::on("attend", doc! { "attend_at": 1 }).only_where(only_due),
+            schema::Index::on("attend", doc! { "attend_at": 1 }).only_where(attended),
             schema::Index::on("order", doc! { "order": 1 }),
         ],
         validator: None,
@@ -100,7 +100,7 @@ impl Orders {
         let claimed = self
             .restocks
             .find_one_and_update(
-                doc! { "attend_at": { "$lte": now } },
+                super::due(now),
                 doc! { "$set": { "attend_at": now.after(CLAIM) } },
             )
             .sort(doc! { "attend_at": 1 })

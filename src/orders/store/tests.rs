@@ -55,8 +55,8 @@ async fn numbers_of(shop: &TestShop) -> HashMap<UserId, Vec<i64>> {
 
 /// Lets the sweep find everything at once.
 async fn time_passes(shop: &TestShop) {
-    let pending = doc! { "attend_at": { "$type": "date" } };
-    let past = doc! { "$set": { "attend_at": Timestamp::from_millis(0) } };
+    let pending = super::attended();
+    let past = doc! { "$set": { "attend_at": Timestamp::from_millis(1) } };
     shop.orders
         .documents
         .update_many(pending.clone(), past.clone())
