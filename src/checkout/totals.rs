@@ -1,7 +1,8 @@
-//! What a cart costs: pure arithmetic in minor units.
+//! What a cart costs: pure arithmetic in minor units, as `docs/money.md` states it.
 //!
 //! Tax is charged on goods after discount and on shipping, and rounded once, on the sum
-//! ([`Money::share`]). The provider's breakdown is made of these very figures, so it always adds up.
+//! ([`Money::share`]). The provider's breakdown is made of these very figures, so it always adds up; each
+//! of them can be paid ([`Money::is_payable`]), so it can always be written in the provider's form.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,8 @@ fn tax_rate(store: &StoreConfig, address: &PostalAddress) -> u32 {
 /// Adds everything up.
 ///
 /// # Errors
-/// When a sum leaves the range of amounts, or a price is in another currency than the shop's.
+/// When a sum leaves the range of amounts, a price is in another currency than the shop's, or an amount
+/// cannot be paid to the cent.
 pub(super) fn totals(
     store: &StoreConfig,
     lines: impl IntoIterator<Item = Money>,
@@ -88,9 +90,11 @@ pub(super) fn totals(
     address: &PostalAddress,
 ) -> Result<Totals, MoneyError> {
     let currency: Currency = store.currency;
-    let subtotal = Money::sum(currency, lines)?;
-    let discount = Money::new(discount.amount.clamp(0, subtotal.amount), currency);
-    let taxed = subtotal.minus(discount)?.plus(shipping)?;
+    let subtotal = lines
+        .into_iter()
+        .try_fold(Money::zero(currency), |sum, line| sum.plus(line.payable()?))?;
+    let discount = Money::new(discount.amount.clamp(0, subtotal.amount), currency).payable()?;
+    let taxed = subtotal.minus(discount)?.plus(shipping.payable()?)?;
     let tax = taxed.share(tax_rate(store, address))?;
     let total = taxed.plus(tax)?;
     if total.amount > MAX_AMOUNT {
