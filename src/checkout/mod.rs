@@ -32,6 +32,7 @@ use crate::{
     cart::Carts,
     catalog::{Catalog, Stock},
     config::Config,
+    discounts::Discounts,
     mongo::{Mongo, schema},
     orders::Orders,
     payments::Payments,
@@ -51,6 +52,8 @@ pub struct Neighbours {
     pub catalog: Catalog,
     /// Units.
     pub stock: Stock,
+    /// Discount codes.
+    pub discounts: Discounts,
     /// Carts.
     pub carts: Carts,
     /// Orders.
@@ -67,6 +70,7 @@ impl Checkouting {
             checkouts: Checkouts::new(&with.mongo),
             mongo: with.mongo,
             stock: with.stock,
+            discounts: with.discounts,
             carts: with.carts,
             orders: with.orders,
             payments: with.payments,

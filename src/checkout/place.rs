@@ -2,7 +2,7 @@
 //!
 //! The intent is stored before each step, so that a run cut short is taken up under the same id.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     Checkouts, Settlement,
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    cart::{Cart, CartView},
-    catalog::{Catalog, Offer, Shortage},
+    cart::{Cart, DiscountView, Line},
+    catalog::{Catalog, HoldLine, Offer, Shortage},
     config::StoreConfig,
+    discounts::AppliedDiscount,
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
-    money::Money,
     payments::{GatewayError, NewPayment, PaymentLine},
 };
 
@@ -28,6 +28,8 @@ const MAX_TRIES: usize = 4;
 pub struct Wish {
     /// Who buys.
     pub user: UserId,
+    /// From where; see [`Checkout::client`].
+    pub client: String,
     /// What the buyer saw.
     pub seen: SeenCart,
     /// Where it goes.
@@ -112,17 +114,8 @@ impl Checkouting {
             )
             .await?;
         if let Some(ended) = ended {
-            self.release(&ended).await?;
+            self.settlement.free(&ended).await?;
         }
-        Ok(())
-    }
-
-    async fn release(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
-        self.settlement
-            .stock
-            .release(checkout.id, checkout.variants())
-            .await?;
-        self.checkouts().stock_settled(checkout.id).await?;
         Ok(())
     }
 
@@ -133,7 +126,9 @@ impl Checkouting {
         wish: &Wish,
         cart: &Cart,
     ) -> Result<Checkout, CheckoutError> {
-        let view: CartView = self.settlement.carts.view(cart).await?;
+        let variants: Vec<VariantId> = cart.items.iter().map(|line| line.variant).collect();
+        let offers = self.catalog.offers_now(&variants).await?;
+        let view = self.settlement.carts.view_of(cart, &offers).await?;
         let items: Vec<_> = cart
             .items
             .iter()
@@ -145,34 +140,7 @@ impl Checkouting {
         if cart.items.is_empty() {
             return Err(CheckoutError::CartEmpty);
         }
-        let variants: Vec<VariantId> = cart.items.iter().map(|line| line.variant).collect();
-        let offers = self.catalog.offers_now(&variants).await?;
-        let mut lines = Vec::with_capacity(cart.items.len());
-        let mut gone = Vec::new();
-        for line in &cart.items {
-            match offers.get(&line.variant).filter(|offer| offer.on_sale) {
-                Some(offer) => lines.push(frozen(line, offer)?),
-                None => gone.push(Shortage {
-                    variant: line.variant,
-                    wanted: line.quantity,
-                    available: 0,
-                }),
-            }
-        }
-        if !gone.is_empty() {
-            return Err(short(
-                cart.items.iter().map(|line| (line.id, line.variant)),
-                &gone,
-            ));
-        }
-        let subtotal = Money::sum(
-            self.store.currency,
-            lines.iter().map(|line| line.line_total),
-        )?;
-        // The view came from the node's cache; the primary has the last word on prices.
-        if subtotal.minus(view.discount_total)? != view.total {
-            return Err(CheckoutError::CartChanged(Box::new(view)));
-        }
+        let lines = frozen_lines(cart, &offers)?;
         let goods = view.total;
         let country = &wish.shipping_address.country;
         let mut methods = shipping_methods(&self.store, country, goods);
@@ -190,13 +158,18 @@ impl Checkouting {
             price,
             &wish.shipping_address,
         )?;
+        if totals.total.amount <= 0 {
+            return Err(CheckoutError::NothingToPay);
+        }
         Ok(Checkout {
             id,
             user: wish.user,
             cart: cart.id,
+            client: wish.client.clone(),
             number: order_number(id),
             status: CheckoutStatus::Preparing,
             lines,
+            discounts: applied(view.discounts),
             totals,
             shipping,
             shipping_address: wish.shipping_address.clone(),
@@ -219,7 +192,7 @@ impl Checkouting {
         })
     }
 
-    /// Holds the stock and makes the payment.
+    /// Holds the stock, claims the discounts and makes the payment.
     async fn prepare(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
         self.guard_against_hoarding(&checkout).await?;
         let held = self
@@ -230,6 +203,10 @@ impl Checkouting {
         if let Err(missing) = held {
             self.fail(&checkout, EndReason::InsufficientStock).await?;
             return Err(checkout.short(&missing));
+        }
+        if let Err(refused) = self.settlement.claim_discounts(&checkout).await? {
+            self.fail(&checkout, EndReason::DiscountRefused).await?;
+            return Err(CheckoutError::Discount(refused));
         }
         let payment = self.payment_of(&checkout);
         let key = checkout.request_key("create");
@@ -257,7 +234,7 @@ impl Checkouting {
             Some(now) if !now.status.is_final() || now.order.is_some() => Ok(now),
             ended => {
                 // Ended while it was being prepared: what was held after that goes back.
-                self.release(&checkout).await?;
+                self.settlement.free(&checkout).await?;
                 Err(CheckoutError::Closed(
                     ended.and_then(|checkout| checkout.reason),
                 ))
@@ -265,26 +242,14 @@ impl Checkouting {
         }
     }
 
-    /// A buyer with many open checkouts must not empty the shelves.
+    /// Neither one buyer nor many accounts from one address may empty the shelves. The checkout is written
+    /// before the open ones are counted: of several at once the last to be written sees all the others.
     async fn guard_against_hoarding(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
-        let open = self.checkouts().open_of_user(checkout.user).await?;
-        let most = self.settlement.config.max_held_per_user;
-        let over = checkout.holds().into_iter().filter(|wanted| {
-            let held = open
-                .iter()
-                .flat_map(Checkout::holds)
-                .filter(|hold| hold.variant == wanted.variant);
-            held.map(|hold| hold.quantity)
-                .fold(0_u32, u32::saturating_add)
-                > most
-        });
-        let over: Vec<_> = over
-            .map(|hold| Shortage {
-                variant: hold.variant,
-                wanted: hold.quantity,
-                available: most,
-            })
-            .collect();
+        let config = &self.settlement.config;
+        let of_user = self.checkouts().open_of_user(checkout.user).await?;
+        let of_client = self.checkouts().open_of_client(&checkout.client).await?;
+        let mut over = checkout.beyond(&of_user, config.max_held_per_user);
+        over.extend(checkout.beyond(&of_client, config.max_held_per_address));
         if over.is_empty() {
             return Ok(());
         }
@@ -292,11 +257,14 @@ impl Checkouting {
         Err(checkout.short(&over))
     }
 
+    /// Ends a checkout that cannot be prepared, unless another run has brought it further.
     async fn fail(&self, checkout: &Checkout, reason: EndReason) -> Result<(), CheckoutError> {
-        self.checkouts()
-            .end(checkout, CheckoutStatus::Failed, reason, false)
-            .await?;
-        self.release(checkout).await
+        let to = CheckoutStatus::Failed;
+        let ended = self.checkouts().end(checkout, to, reason, false).await?;
+        if let Some(ended) = ended {
+            self.settlement.free(&ended).await?;
+        }
+        Ok(())
     }
 
     fn payment_of(&self, checkout: &Checkout) -> NewPayment {
@@ -343,12 +311,33 @@ impl Checkouting {
         let Some(ended) = ended else {
             return Err(CheckoutError::Closed(checkout.reason));
         };
-        self.release(&ended).await?;
+        self.settlement.free(&ended).await?;
         Ok(ended)
     }
 }
 
 impl Checkout {
+    /// The variants of which `open` checkouts, this one among them, want more than `most` units together;
+    /// each with the units that are left for this one.
+    fn beyond(&self, open: &[Self], most: u32) -> Vec<Shortage> {
+        let others: Vec<HoldLine> = open
+            .iter()
+            .filter(|other| other.id != self.id)
+            .flat_map(Self::holds)
+            .collect();
+        let over = self.holds().into_iter().filter_map(|wanted| {
+            let held = others.iter().filter(|hold| hold.variant == wanted.variant);
+            let held = held.map(|hold| hold.quantity).fold(0, u32::saturating_add);
+            let left = most.saturating_sub(held);
+            (wanted.quantity > left).then_some(Shortage {
+                variant: wanted.variant,
+                wanted: wanted.quantity,
+                available: left,
+            })
+        });
+        over.collect()
+    }
+
     fn short(&self, missing: &[Shortage]) -> CheckoutError {
         short(
             self.lines.iter().map(|line| (line.line, line.variant)),
@@ -377,7 +366,41 @@ fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage])
     CheckoutError::Short(named.collect())
 }
 
-fn frozen(line: &crate::cart::Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
+/// The codes that take something off; the others are not used by this checkout.
+fn applied(shown: Vec<DiscountView>) -> Vec<AppliedDiscount> {
+    let used = shown.into_iter().filter(|one| one.amount.amount > 0);
+    used.map(|one| AppliedDiscount {
+        code: one.code,
+        amount: one.amount,
+    })
+    .collect()
+}
+
+/// Freezes every line of the cart, where all are on sale.
+fn frozen_lines(
+    cart: &Cart,
+    offers: &HashMap<VariantId, Offer>,
+) -> Result<Vec<CheckoutLine>, CheckoutError> {
+    let mut lines = Vec::with_capacity(cart.items.len());
+    let mut gone = Vec::new();
+    for line in &cart.items {
+        match offers.get(&line.variant).filter(|offer| offer.on_sale) {
+            Some(offer) => lines.push(frozen(line, offer)?),
+            None => gone.push(Shortage {
+                variant: line.variant,
+                wanted: line.quantity,
+                available: 0,
+            }),
+        }
+    }
+    if gone.is_empty() {
+        return Ok(lines);
+    }
+    let named = cart.items.iter().map(|line| (line.id, line.variant));
+    Err(short(named, &gone))
+}
+
+fn frozen(line: &Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
     let mut options = offer.options.clone();
     options.extend(
         line.options

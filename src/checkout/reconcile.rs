@@ -5,7 +5,10 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 
-use super::settle::{SettleError, Settlement};
+use super::{
+    model::Checkout,
+    settle::{SettleError, Settlement},
+};
 use crate::{
     id::CheckoutId,
     mongo::{Mongo, StoreError, lease::Lease},
@@ -102,16 +105,31 @@ impl Sweep {
         }
     }
 
-    /// Frees holds that lapsed and whose checkout is over or was never written.
+    /// Frees lapsed holds and claims whose checkout is over and settled, or was never written: a run that
+    /// was held up for long may have taken them after its checkout had ended.
     async fn free_orphans(&self) -> Result<(), StoreError> {
-        for (checkout, variant) in self.settlement.stock.expired_holds().await? {
-            let found = self.settlement.checkouts.find(checkout).await?;
-            let over = found.is_none_or(|c| c.status.is_final() && c.order.is_none());
-            if over {
+        let Settlement {
+            checkouts,
+            stock,
+            discounts,
+            ..
+        } = &self.settlement;
+        for (checkout, variant) in stock.expired_holds().await? {
+            if checkouts.find(checkout).await?.is_none_or(is_settled) {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
-                self.settlement.stock.release(checkout, [variant]).await?;
+                stock.release(checkout, [variant]).await?;
+            }
+        }
+        for stale in discounts.stale_claims().await? {
+            if checkouts.find(stale.checkout).await?.is_none_or(is_settled) {
+                tracing::info!(checkout.id = %stale.checkout, discount = %stale.code, "freeing an orphaned claim");
+                discounts.release(&stale.into()).await?;
             }
         }
         Ok(())
     }
+}
+
+fn is_settled(checkout: Checkout) -> bool {
+    checkout.status.is_final() && !checkout.stock_open
 }

@@ -18,6 +18,7 @@ use crate::{
         store::Checkouts,
     },
     config::CheckoutConfig,
+    discounts::{Discounts, Refused},
     id::{CartId, CheckoutId, LineId, OrderId},
     mongo::{Mongo, StoreError},
     orders::{NewOrder, OrderItem, OrderPayment, Orders, PaymentStatus},
@@ -88,6 +89,7 @@ pub struct Settlement {
     pub(super) mongo: Mongo,
     pub(super) checkouts: Checkouts,
     pub(super) stock: Stock,
+    pub(super) discounts: Discounts,
     pub(super) carts: Carts,
     pub(super) orders: Orders,
     pub(super) payments: Payments,
@@ -178,15 +180,32 @@ impl Settlement {
         Ok(Turn::Again)
     }
 
-    /// Keeps the stock from lapsing; without it no money is asked for.
+    /// Keeps stock and discounts from lapsing; without them no money is asked for.
     async fn pin(&self, checkout: Checkout) -> Result<Turn, StoreError> {
-        if self.keep_stock(&checkout).await? {
-            self.checkouts.intend_capture(checkout.id).await?;
+        let reason = if !self.keep_stock(&checkout).await? {
+            Some(EndReason::InsufficientStock)
+        } else if self.claim_discounts(&checkout).await?.is_err() {
+            Some(EndReason::DiscountRefused)
         } else {
-            let (to, reason) = (CheckoutStatus::Failed, EndReason::InsufficientStock);
-            self.checkouts.end(&checkout, to, reason, false).await?;
-        }
+            None
+        };
+        match reason {
+            None => self.checkouts.intend_capture(checkout.id).await?,
+            Some(reason) => {
+                let to = CheckoutStatus::Failed;
+                self.checkouts.end(&checkout, to, reason, false).await?
+            }
+        };
         Ok(Turn::Again)
+    }
+
+    /// Claims a use of each of the checkout's codes, unless it has it already.
+    pub(super) async fn claim_discounts(
+        &self,
+        checkout: &Checkout,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let life = self.config.reservation().saturating_mul(2);
+        self.discounts.claim(&checkout.claim(), life).await
     }
 
     /// Pins every hold, taking again what has lapsed.
@@ -359,14 +378,21 @@ impl Settlement {
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
+        self.discounts.keep(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await?;
         Ok(Turn::Again)
     }
 
     async fn release(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
-        self.stock.release(checkout.id, checkout.variants()).await?;
-        self.checkouts.stock_settled(checkout.id).await?;
+        self.free(checkout).await?;
         Ok(Turn::Again)
+    }
+
+    /// Gives back what is held and claimed for a checkout that has ended without an order.
+    pub(super) async fn free(&self, checkout: &Checkout) -> Result<(), StoreError> {
+        self.stock.release(checkout.id, checkout.variants()).await?;
+        self.discounts.release(&checkout.claim()).await?;
+        self.checkouts.stock_settled(checkout.id).await
     }
 
     /// Sends back money that no order can be made of.

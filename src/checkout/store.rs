@@ -32,6 +32,10 @@ pub(super) fn collection() -> schema::Collection {
         indexes: vec![
             schema::Index::unique("open_cart", doc! { "cart": 1 })
                 .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
+            schema::Index::on("open_user", doc! { "user": 1 })
+                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
+            schema::Index::on("open_client", doc! { "client": 1 })
+                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
             schema::Index::unique("number", doc! { "number": 1 }),
             schema::Index::unique("provider_order", doc! { "provider_order": 1 })
                 .only_where(doc! { "provider_order": { "$type": "string" } }),
@@ -252,7 +256,7 @@ impl Checkouts {
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    /// Writes down that no stock is held for it any more.
+    /// Writes down that no stock is held and no discount claimed for it any more.
     pub(super) async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });
         self.documents
@@ -270,10 +274,19 @@ impl Checkouts {
         Ok(())
     }
 
-    /// Units of each variant that open checkouts of `user` want. Index used: `status`.
+    /// The open checkouts of `user`. Index used: `open_user`.
     pub(super) async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
-        let open = doc! { "user": user, "status": { "$in": OPEN.to_vec() } };
-        Ok(self.documents.find(open).await?.try_collect().await?)
+        self.open_with(doc! { "user": user }).await
+    }
+
+    /// The open checkouts that were begun from `client`. Index used: `open_client`.
+    pub(super) async fn open_of_client(&self, client: &str) -> Result<Vec<Checkout>, StoreError> {
+        self.open_with(doc! { "client": client }).await
+    }
+
+    async fn open_with(&self, mut wanted: Document) -> Result<Vec<Checkout>, StoreError> {
+        wanted.insert("status", doc! { "$in": OPEN.to_vec() });
+        Ok(self.documents.find(wanted).await?.try_collect().await?)
     }
 
     /// Checkouts that want looking after: unchanged for `idle` and not done. Indexes used: `status`,
@@ -310,6 +323,7 @@ impl Checkouts {
 const fn bson_name(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Cancelled => "cancelled",
+        EndReason::DiscountRefused => "discount_refused",
         EndReason::Superseded => "superseded",
         EndReason::Expired => "expired",
         EndReason::InsufficientStock => "insufficient_stock",

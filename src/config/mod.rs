@@ -224,6 +224,8 @@ pub struct CheckoutConfig {
     pub reconcile_seconds: u32,
     /// The most units of one variant that one user's open checkouts may hold.
     pub max_held_per_user: u32,
+    /// The most units of one variant that open checkouts from one client address may hold.
+    pub max_held_per_address: u32,
 }
 
 impl CheckoutConfig {
