@@ -512,6 +512,8 @@ fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRec
             capture: capture.id.clone(),
             captured: checkout.totals.total,
             refunded: crate::money::Money::zero(checkout.totals.total.currency),
+            elsewhere: None,
+            told: None,
         },
     }
 }

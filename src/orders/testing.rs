@@ -165,6 +165,8 @@ pub(crate) fn new_order(user: UserId) -> NewOrder {
             capture: CaptureId::parse(&provider_name()).unwrap(),
             captured: usd(1_000),
             refunded: usd(0),
+            elsewhere: None,
+            told: None,
         },
     }
 }

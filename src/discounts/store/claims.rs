@@ -8,15 +8,13 @@ use futures_util::TryStreamExt;
 use mongodb::Collection;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Discounts, key};
+use super::{Discounts, UseDocument, key};
 use crate::{
     discounts::model::{DiscountCode, Obstacle},
     id::{CheckoutId, UserId},
     mongo::{StoreError, is_duplicate_key},
 };
 
-/// Tries at a buyer's document that another checkout makes at the same moment.
-const MAX_TRIES: usize = 3;
 /// The most claims that one sweep looks at.
 const SWEEP: i64 = 200;
 
@@ -63,12 +61,10 @@ impl From<StaleClaim> for Claim {
 
 /// Fewer uses and claims than `limit`, an expression; inside `$expr`.
 fn room(limit: impl Into<bson::Bson>) -> Document {
-    let used = doc! { "$ifNull": ["$used", 0_i64] };
-    let claims = doc! { "$size": { "$ifNull": ["$claims", []] } };
-    doc! { "$lt": [{ "$add": [used, claims] }, limit.into()] }
+    doc! { "$lt": [{ "$add": ["$used", { "$size": "$claims" }] }, limit.into()] }
 }
 
-/// Takes a claim in, where the document may not exist yet.
+/// Takes a claim in.
 fn claimed(claim: &Claim, life: Duration) -> Document {
     let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
     let entry = doc! {
@@ -76,10 +72,7 @@ fn claimed(claim: &Claim, life: Duration) -> Document {
         "user": claim.user,
         "expires_at": { "$add": ["$$NOW", millis] },
     };
-    doc! {
-        "used": { "$ifNull": ["$used", 0_i64] },
-        "claims": { "$concatArrays": [{ "$ifNull": ["$claims", []] }, [entry]] },
-    }
+    doc! { "claims": { "$concatArrays": ["$claims", [entry]] } }
 }
 
 impl Discounts {
@@ -136,31 +129,42 @@ impl Discounts {
         life: Duration,
     ) -> Result<bool, StoreError> {
         let key = key(code, claim.user);
-        let mut fields = claimed(claim, life);
-        fields.insert("code", code);
-        fields.insert("user", claim.user);
-        let take = vec![doc! { "$set": fields }];
         let mut free = doc! { "_id": &key, "claims.checkout": { "$ne": claim.checkout } };
         if let Some(limit) = limit {
             free.insert("$expr", room(i64::from(limit)));
         }
-        for _ in 0..MAX_TRIES {
-            let taken = self
-                .uses
-                .update_one(free.clone(), take.clone())
-                .upsert(true);
-            match taken.await {
-                Ok(_) => return Ok(true),
-                // The document exists: it has the claim, or no room, or another made it just now.
-                Err(error) if is_duplicate_key(&error) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let held = doc! { "_id": &key, "claims.checkout": claim.checkout };
-            if self.uses.count_documents(held).await? == 1 {
+        let take = vec![doc! { "$set": claimed(claim, life) }];
+        let held = doc! { "_id": &key, "claims.checkout": claim.checkout };
+        // The first time there may be no document yet; another checkout may make it at the same moment.
+        for _ in 0..2 {
+            let taken = self.uses.update_one(free.clone(), take.clone()).await?;
+            if taken.matched_count == 1 || self.uses.count_documents(held.clone()).await? == 1 {
                 return Ok(true);
             }
+            self.open_for_buyer(&key, claim, code).await?;
         }
         Ok(false)
+    }
+
+    /// Makes the document of a buyer's uses; one that stands already stays as it is. Index used: `_id`.
+    async fn open_for_buyer(
+        &self,
+        key: &str,
+        claim: &Claim,
+        code: &DiscountCode,
+    ) -> Result<(), StoreError> {
+        let fresh = UseDocument {
+            key: key.to_owned(),
+            code: code.clone(),
+            user: claim.user,
+            used: 0,
+            claims: Vec::new(),
+        };
+        match self.uses.insert_one(fresh).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_duplicate_key(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Index used: `_id`.

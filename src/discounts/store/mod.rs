@@ -1,6 +1,8 @@
 //! Discounts in MongoDB: one document a code, one for each buyer of a code. Time is the database's.
 
 mod claims;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

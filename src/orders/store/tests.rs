@@ -14,6 +14,7 @@ fn wish(to: OrderStatus) -> StatusWish {
         note: None,
         tracking: None,
         by: By::Staff(UserId::new()),
+        refund: RefundId::new(),
     }
 }
 
