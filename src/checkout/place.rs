@@ -2,20 +2,18 @@
 //!
 //! The intent is stored before each step, so that a run cut short is taken up under the same id.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use super::{
-    Checkouts, Settlement,
+    Settlement,
     error::{CheckoutError, ShortLine},
-    model::{Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, order_number},
-    totals::{ChosenShipping, shipping_methods, totals},
+    model::{Checkout, CheckoutStatus, EndReason, SeenCart},
+    ports::{CheckoutStore, Live, StockRoom, Till, World},
 };
 use crate::{
     address::PostalAddress,
-    cart::{Cart, DiscountView, Line},
-    catalog::{Catalog, HoldLine, Offer, Shortage},
+    catalog::{HoldLine, Shortage},
     config::StoreConfig,
-    discounts::AppliedDiscount,
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     payments::{GatewayError, NewPayment, PaymentLine},
 };
@@ -46,14 +44,14 @@ pub struct Wish {
 
 /// Begins checkouts.
 #[derive(Clone)]
-pub struct Checkouting {
-    pub(super) settlement: Settlement,
-    pub(super) catalog: Catalog,
+pub struct Checkouting<W: World = Live> {
+    pub(super) settlement: Settlement<W>,
+    pub(super) till: W::Till,
     pub(super) store: StoreConfig,
 }
 
-impl Checkouting {
-    fn checkouts(&self) -> &Checkouts {
+impl<W: World> Checkouting<W> {
+    fn checkouts(&self) -> &W::Checkouts {
         &self.settlement.checkouts
     }
 
@@ -83,14 +81,12 @@ impl Checkouting {
 
     /// Freezes the cart and writes the checkout.
     async fn begin(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
-        let cart = CartId::from_object_id(wish.user.object_id());
-        let cart = self.settlement.carts.snapshot(cart).await?;
-        let checkout = self.freeze(id, wish, &cart).await?;
+        let checkout = self.till.freeze(id, wish).await?;
         for _ in 0..MAX_TRIES {
             if self.checkouts().begin(&checkout, self.life()).await? {
                 return Ok(checkout);
             }
-            self.supersede(cart.id).await?;
+            self.supersede(checkout.cart).await?;
         }
         Err(CheckoutError::Contended)
     }
@@ -117,79 +113,6 @@ impl Checkouting {
             self.settlement.free(&ended).await?;
         }
         Ok(())
-    }
-
-    /// Prices the cart from the primary and compares it with what the buyer saw.
-    async fn freeze(
-        &self,
-        id: CheckoutId,
-        wish: &Wish,
-        cart: &Cart,
-    ) -> Result<Checkout, CheckoutError> {
-        let variants: Vec<VariantId> = cart.items.iter().map(|line| line.variant).collect();
-        let offers = self.catalog.offers_now(&variants).await?;
-        let view = self.settlement.carts.view_of(cart, &offers).await?;
-        let items: Vec<_> = cart
-            .items
-            .iter()
-            .map(|line| (line.id, line.quantity))
-            .collect();
-        if !wish.seen.matches(cart.version, &items, view.total) {
-            return Err(CheckoutError::CartChanged(Box::new(view)));
-        }
-        if cart.items.is_empty() {
-            return Err(CheckoutError::CartEmpty);
-        }
-        let lines = frozen_lines(cart, &offers)?;
-        let goods = view.total;
-        let country = &wish.shipping_address.country;
-        let mut methods = shipping_methods(&self.store, country, goods);
-        let chosen = methods.find(|(method, _)| method.id == wish.shipping_method);
-        let (method, price) = chosen.ok_or(CheckoutError::NoSuchShipping)?;
-        let shipping = ChosenShipping {
-            id: method.id.clone(),
-            name: method.name.clone(),
-            price,
-        };
-        let totals = totals(
-            &self.store,
-            lines.iter().map(|line| line.line_total),
-            view.discount_total,
-            price,
-            &wish.shipping_address,
-        )?;
-        if totals.total.amount <= 0 {
-            return Err(CheckoutError::NothingToPay);
-        }
-        Ok(Checkout {
-            id,
-            user: wish.user,
-            cart: cart.id,
-            client: wish.client.clone(),
-            number: order_number(id),
-            status: CheckoutStatus::Preparing,
-            lines,
-            discounts: applied(view.discounts),
-            totals,
-            shipping,
-            shipping_address: wish.shipping_address.clone(),
-            billing_address: wish.billing_address.clone(),
-            return_url: wish.return_url.clone(),
-            cancel_url: wish.cancel_url.clone(),
-            provider_order: None,
-            approve_url: None,
-            capture_sent: false,
-            capture: None,
-            reason: None,
-            refund_due: false,
-            refund: None,
-            stock_open: true,
-            order: None,
-            expires_at: Checkout::UNSET,
-            version: 1,
-            created_at: Checkout::UNSET,
-            updated_at: Checkout::UNSET,
-        })
     }
 
     /// Holds the stock, claims the discounts and makes the payment.
@@ -347,7 +270,10 @@ impl Checkout {
 }
 
 /// Names the lines of the variants that are short.
-fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage]) -> CheckoutError {
+pub(super) fn short(
+    lines: impl Iterator<Item = (LineId, VariantId)>,
+    missing: &[Shortage],
+) -> CheckoutError {
     let named = lines
         .enumerate()
         .filter_map(|(place, (item_id, variant_id))| {
@@ -364,59 +290,4 @@ fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage])
             })
         });
     CheckoutError::Short(named.collect())
-}
-
-/// The codes that take something off; the others are not used by this checkout.
-fn applied(shown: Vec<DiscountView>) -> Vec<AppliedDiscount> {
-    let used = shown.into_iter().filter(|one| one.amount.amount > 0);
-    used.map(|one| AppliedDiscount {
-        code: one.code,
-        amount: one.amount,
-    })
-    .collect()
-}
-
-/// Freezes every line of the cart, where all are on sale.
-fn frozen_lines(
-    cart: &Cart,
-    offers: &HashMap<VariantId, Offer>,
-) -> Result<Vec<CheckoutLine>, CheckoutError> {
-    let mut lines = Vec::with_capacity(cart.items.len());
-    let mut gone = Vec::new();
-    for line in &cart.items {
-        match offers.get(&line.variant).filter(|offer| offer.on_sale) {
-            Some(offer) => lines.push(frozen(line, offer)?),
-            None => gone.push(Shortage {
-                variant: line.variant,
-                wanted: line.quantity,
-                available: 0,
-            }),
-        }
-    }
-    if gone.is_empty() {
-        return Ok(lines);
-    }
-    let named = cart.items.iter().map(|line| (line.id, line.variant));
-    Err(short(named, &gone))
-}
-
-fn frozen(line: &Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
-    let mut options = offer.options.clone();
-    options.extend(
-        line.options
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    Ok(CheckoutLine {
-        line: line.id,
-        product: offer.product,
-        variant: offer.variant,
-        sku: offer.sku.clone(),
-        title: offer.title.clone(),
-        options,
-        image: offer.image.clone(),
-        unit_price: offer.unit_price,
-        quantity: line.quantity,
-        line_total: offer.unit_price.times(line.quantity)?,
-    })
 }

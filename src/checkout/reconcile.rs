@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 
 use super::{
     model::Checkout,
+    ports::{CheckoutStore, DiscountDesk, StockRoom, World},
     settle::{SettleError, Settlement},
 };
 use crate::{
@@ -85,22 +86,30 @@ impl Sweep {
         if !self.lease.take(self.every.saturating_mul(3)).await? {
             return Ok(());
         }
-        let idle = self.every.min(Duration::from_secs(5));
-        let unfinished = self.settlement.checkouts.unfinished(idle).await?;
+        self.settlement.sweep(self.every).await?;
+        self.refunds.resume().await
+    }
+}
+
+impl<W: World> Settlement<W> {
+    /// One round of a sweep that comes `every` so often: settles what nobody came back for and frees
+    /// holds that no checkout stands behind. Several nodes may sweep at once.
+    pub(super) async fn sweep(&self, every: Duration) -> Result<(), StoreError> {
+        let idle = every.min(Duration::from_secs(5));
+        let unfinished = self.checkouts.unfinished(idle).await?;
         futures_util::stream::iter(unfinished)
             .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
             .await;
-        self.free_orphans().await?;
-        self.refunds.resume().await
+        self.free_orphans().await
     }
 
     async fn look_after(&self, id: CheckoutId) {
-        match self.settlement.settle(id).await {
+        match self.settle(id).await {
             Ok(settled) => tracing::debug!(checkout.id = %id, ?settled, "looked after"),
             Err(SettleError::NotFound) => return,
             Err(error) => tracing::warn!(checkout.id = %id, %error, "cannot settle now"),
         }
-        if let Err(error) = self.settlement.checkouts.looked_at(id).await {
+        if let Err(error) = self.checkouts.looked_at(id).await {
             tracing::warn!(checkout.id = %id, %error, "cannot mark a look");
         }
     }
@@ -108,22 +117,18 @@ impl Sweep {
     /// Frees lapsed holds and claims whose checkout is over and settled, or was never written: a run that
     /// was held up for long may have taken them after its checkout had ended.
     async fn free_orphans(&self) -> Result<(), StoreError> {
-        let Settlement {
-            checkouts,
-            stock,
-            discounts,
-            ..
-        } = &self.settlement;
-        for (checkout, variant) in stock.expired_holds().await? {
-            if checkouts.find(checkout).await?.is_none_or(is_settled) {
+        for (checkout, variant) in self.stock.expired_holds().await? {
+            let found = self.checkouts.find(checkout).await?;
+            if found.is_none_or(is_settled) {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
-                stock.release(checkout, [variant]).await?;
+                self.stock.release(checkout, vec![variant]).await?;
             }
         }
-        for stale in discounts.stale_claims().await? {
-            if checkouts.find(stale.checkout).await?.is_none_or(is_settled) {
+        for stale in self.discounts.stale_claims().await? {
+            let found = self.checkouts.find(stale.checkout).await?;
+            if found.is_none_or(is_settled) {
                 tracing::info!(checkout.id = %stale.checkout, discount = %stale.code, "freeing an orphaned claim");
-                discounts.release(&stale.into()).await?;
+                self.discounts.release(&stale.into()).await?;
             }
         }
         Ok(())
