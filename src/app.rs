@@ -128,7 +128,7 @@ impl Shop {
         let tokens = Tokens::new(&config.auth);
         let accounts = Accounts::new(&mongo, &tokens, &config.auth);
         accounts.follow(&feed).await?;
-        let stock = Stock::new(&mongo);
+        let stock = Stock::new(&mongo).within(config.checkout.hold_limits());
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
         let paypal = Arc::new(PayPal::new(&config.paypal)?);
         let payments = Payments::new(paypal.clone());

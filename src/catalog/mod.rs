@@ -37,7 +37,7 @@ pub use import::{
 };
 pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};
-pub use stock::{HoldLine, Shortage, Stock, StockLevel};
+pub use stock::{HoldLimits, HoldLine, Holder, Shortage, Stock, StockLevel};
 
 use crate::mongo::schema;
 

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::totals::{ChosenShipping, Totals};
 use crate::{
     address::PostalAddress,
-    catalog::{HoldLine, Image, Options},
+    catalog::{HoldLine, Holder, Image, Options},
     clock::Timestamp,
     discounts::{AppliedDiscount, Claim},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
@@ -314,6 +314,16 @@ impl Checkout {
             }
         }
         holds
+    }
+
+    /// Who holds the stock.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        Holder {
+            checkout: self.id,
+            user: self.user,
+            client: self.client.clone(),
+        }
     }
 
     /// The uses of discount codes that it claims.

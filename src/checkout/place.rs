@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    catalog::{HoldLine, Shortage},
+    catalog::Shortage,
     config::StoreConfig,
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     payments::{GatewayError, NewPayment, PaymentLine},
@@ -117,11 +117,10 @@ impl<W: World> Checkouting<W> {
 
     /// Holds the stock, claims the discounts and makes the payment.
     async fn prepare(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
-        self.guard_against_hoarding(&checkout).await?;
         let held = self
             .settlement
             .stock
-            .hold(checkout.id, &checkout.holds(), self.life())
+            .hold(&checkout.holder(), &checkout.holds(), self.life())
             .await?;
         if let Err(missing) = held {
             self.fail(&checkout, EndReason::InsufficientStock).await?;
@@ -163,21 +162,6 @@ impl<W: World> Checkouting<W> {
                 ))
             }
         }
-    }
-
-    /// Neither one buyer nor many accounts from one address may empty the shelves. The checkout is written
-    /// before the open ones are counted: of several at once the last to be written sees all the others.
-    async fn guard_against_hoarding(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
-        let config = &self.settlement.config;
-        let of_user = self.checkouts().open_of_user(checkout.user).await?;
-        let of_client = self.checkouts().open_of_client(&checkout.client).await?;
-        let mut over = checkout.beyond(&of_user, config.max_held_per_user);
-        over.extend(checkout.beyond(&of_client, config.max_held_per_address));
-        if over.is_empty() {
-            return Ok(());
-        }
-        self.fail(checkout, EndReason::InsufficientStock).await?;
-        Err(checkout.short(&over))
     }
 
     /// Ends a checkout that cannot be prepared, unless another run has brought it further.
@@ -240,27 +224,6 @@ impl<W: World> Checkouting<W> {
 }
 
 impl Checkout {
-    /// The variants of which `open` checkouts, this one among them, want more than `most` units together;
-    /// each with the units that are left for this one.
-    fn beyond(&self, open: &[Self], most: u32) -> Vec<Shortage> {
-        let others: Vec<HoldLine> = open
-            .iter()
-            .filter(|other| other.id != self.id)
-            .flat_map(Self::holds)
-            .collect();
-        let over = self.holds().into_iter().filter_map(|wanted| {
-            let held = others.iter().filter(|hold| hold.variant == wanted.variant);
-            let held = held.map(|hold| hold.quantity).fold(0, u32::saturating_add);
-            let left = most.saturating_sub(held);
-            (wanted.quantity > left).then_some(Shortage {
-                variant: wanted.variant,
-                wanted: wanted.quantity,
-                available: left,
-            })
-        });
-        over.collect()
-    }
-
     fn short(&self, missing: &[Shortage]) -> CheckoutError {
         short(
             self.lines.iter().map(|line| (line.line, line.variant)),

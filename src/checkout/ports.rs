@@ -12,9 +12,9 @@ use super::{
     place::Wish,
 };
 use crate::{
-    catalog::{HoldLine, Shortage, Stock},
+    catalog::{HoldLine, Holder, Shortage, Stock},
     discounts::{Claim, Discounts, Refused, StaleClaim},
-    id::{CartId, CheckoutId, LineId, UserId, VariantId},
+    id::{CartId, CheckoutId, LineId, VariantId},
     money::Money,
     mongo::StoreError,
     orders::{NewOrder, Order, PaymentStatus},
@@ -133,18 +133,6 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         refund: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The open checkouts of a user.
-    fn open_of_user(
-        &self,
-        user: UserId,
-    ) -> impl Future<Output = Result<Vec<Checkout>, StoreError>> + Send;
-
-    /// The open checkouts that were begun from a client's network; see [`Checkout::client`].
-    fn open_of_client(
-        &self,
-        client: &str,
-    ) -> impl Future<Output = Result<Vec<Checkout>, StoreError>> + Send;
-
     /// Checkouts that want looking after: unchanged for `idle` and not done.
     fn unfinished(
         &self,
@@ -160,7 +148,7 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
     /// Holds every line for `life`, or none of them.
     fn hold(
         &self,
-        checkout: CheckoutId,
+        holder: &Holder,
         lines: &[HoldLine],
         life: Duration,
     ) -> impl Future<Output = Result<Result<(), Vec<Shortage>>, StoreError>> + Send;
@@ -203,11 +191,11 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
 impl StockRoom for Stock {
     async fn hold(
         &self,
-        checkout: CheckoutId,
+        holder: &Holder,
         lines: &[HoldLine],
         life: Duration,
     ) -> Result<Result<(), Vec<Shortage>>, StoreError> {
-        Self::hold(self, checkout, lines, life).await
+        Self::hold(self, holder, lines, life).await
     }
 
     async fn pin(

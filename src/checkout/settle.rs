@@ -210,7 +210,11 @@ impl<W: World> Settlement<W> {
         }
         let taken = self
             .stock
-            .hold(checkout.id, &checkout.holds(), self.config.reservation())
+            .hold(
+                &checkout.holder(),
+                &checkout.holds(),
+                self.config.reservation(),
+            )
             .await?;
         Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
     }

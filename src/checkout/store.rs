@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    id::{CartId, CheckoutId, OrderId, UserId},
+    id::{CartId, CheckoutId, OrderId},
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
@@ -34,10 +34,6 @@ pub(super) fn collection() -> schema::Collection {
         name: "checkouts",
         indexes: vec![
             schema::Index::unique("open_cart", doc! { "cart": 1 })
-                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
-            schema::Index::on("open_user", doc! { "user": 1 })
-                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
-            schema::Index::on("open_client", doc! { "client": 1 })
                 .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
             schema::Index::unique("number", doc! { "number": 1 }),
             schema::Index::unique("provider_order", doc! { "provider_order": 1 })
@@ -81,11 +77,6 @@ impl Checkouts {
         Self {
             documents: mongo.database().collection("checkouts"),
         }
-    }
-
-    async fn open_with(&self, mut wanted: Document) -> Result<Vec<Checkout>, StoreError> {
-        wanted.insert("status", doc! { "$in": OPEN.to_vec() });
-        Ok(self.documents.find(wanted).await?.try_collect().await?)
     }
 
     /// Makes a change if the checkout still stands at `from`; `None` when another was first.
@@ -260,16 +251,6 @@ impl CheckoutStore for Checkouts {
             .update_one(doc! { "_id": id }, fields)
             .await?;
         Ok(())
-    }
-
-    // Index used: `open_user`.
-    async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
-        self.open_with(doc! { "user": user }).await
-    }
-
-    // Index used: `open_client`.
-    async fn open_of_client(&self, client: &str) -> Result<Vec<Checkout>, StoreError> {
-        self.open_with(doc! { "client": client }).await
     }
 
     // Indexes used: `status`, `stock_open`, `refund_due`.

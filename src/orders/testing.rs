@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    catalog::{self, HoldLine, Options, Stock},
+    catalog::{self, HoldLine, Holder, Options, Stock},
     config::MongoConfig,
     id::{CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::{Currency, Money},
@@ -84,7 +84,10 @@ impl TestShop {
                 .await
                 .unwrap();
             let life = std::time::Duration::from_mins(1);
-            let held = self.stock.hold(new.checkout, &[line], life).await;
+            let held = self
+                .stock
+                .hold(&Holder::stranger(new.checkout), &[line], life)
+                .await;
             held.unwrap().unwrap();
             self.stock.sell(new.checkout, [item.variant]).await.unwrap();
         }

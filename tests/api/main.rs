@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod checkout;
+mod discounts;
 mod journey;
 mod packaging;
 mod platform;

@@ -301,7 +301,11 @@ async fn goods_that_are_not_booked_as_sold_yet_come_back_later() {
         quantity: 2,
     };
     shop.stock
-        .hold(new.checkout, &[line], Duration::from_mins(1))
+        .hold(
+            &crate::catalog::Holder::stranger(new.checkout),
+            &[line],
+            Duration::from_mins(1),
+        )
         .await
         .unwrap()
         .unwrap();

@@ -68,9 +68,24 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     simulator: Vec<String>,
+    configuration: String,
+    clock: Option<String>,
 }
 
 impl Setup {
+    /// Gives the shop a configuration file, for keys that the environment cannot say.
+    pub(crate) fn configured(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.configuration);
+        self
+    }
+
+    /// Lets the shop's node live at another time than the database: `+1d` is a day ahead. The monotonic
+    /// clock is left alone.
+    pub(crate) fn at(mut self, offset: &str) -> Self {
+        self.clock = Some(offset.to_owned());
+        self
+    }
+
     /// Sets a key of the shop's configuration.
     pub(crate) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.environment
@@ -161,6 +176,8 @@ impl TestShop {
             ("PAYPAL__TIMEOUT_SECONDS", "5".into()),
             ("RATE_LIMIT__ENABLED", "false".into()),
             ("CHECKOUT__RECONCILE_SECONDS", "1".into()),
+            // Every buyer of a test comes from one address.
+            ("CHECKOUT__MAX_HELD_PER_ADDRESS", "1000000".into()),
             (
                 "LOG__FILTER",
                 std::env::var("BODEGA_TEST_LOG").unwrap_or_else(|_| "warn".into()),
@@ -168,6 +185,15 @@ impl TestShop {
         ]
         .map(|(key, value)| (format!("BODEGA__{key}"), value))
         .to_vec();
+        if !setup.configuration.is_empty() {
+            let config = folder.join("config");
+            std::fs::create_dir_all(&config).unwrap();
+            std::fs::write(config.join("default.toml"), setup.configuration).unwrap();
+            environment.push(("BODEGA_CONFIG_DIR".into(), config.display().to_string()));
+        }
+        if let Some(offset) = setup.clock {
+            environment.extend(clock_at(&offset));
+        }
         environment.extend(setup.environment);
         let server = Self::serve(&environment).await;
         Self {
@@ -337,6 +363,22 @@ impl Drop for TestShop {
         });
         dropping.join().unwrap();
     }
+}
+
+/// The environment in which a process's wall clock is off by `offset`; its monotonic clock runs on.
+pub(crate) fn clock_at(offset: &str) -> Vec<(String, String)> {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    assert!(
+        std::path::Path::new(library).exists(),
+        "{library} is absent: install the Debian package faketime (scripts/test does)"
+    );
+    [
+        ("LD_PRELOAD", library),
+        ("FAKETIME", offset),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec()
 }
 
 /// US dollars in cents.
