@@ -13,6 +13,7 @@ mod bad_input;
 mod checkout;
 mod discounts;
 mod journey;
+mod limits;
 mod packaging;
 mod platform;
 mod races;

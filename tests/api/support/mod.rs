@@ -228,7 +228,17 @@ impl TestShop {
 
     /// Starts a second node over the same database.
     pub(crate) async fn second_node(&self) -> Running {
+        self.another_node(Vec::new()).await
+    }
+
+    /// Starts a second node whose clock is off by `offset`.
+    pub(crate) async fn second_node_at(&self, offset: &str) -> Running {
+        self.another_node(clock_at(offset)).await
+    }
+
+    async fn another_node(&self, also: Vec<(String, String)>) -> Running {
         let mut environment = self.environment.clone();
+        environment.extend(also);
         environment.push(("BODEGA__SERVER__BIND".into(), "127.0.0.1:0".into()));
         Self::serve(&environment).await
     }
@@ -269,8 +279,13 @@ impl TestShop {
 
     /// A new customer, signed in.
     pub(crate) async fn customer(&self) -> Client {
+        self.customer_at(&self.server.url).await
+    }
+
+    /// A new customer, signed in at another node.
+    pub(crate) async fn customer_at(&self, node: &str) -> Client {
         let email = format!("c{}@example.com", bson::oid::ObjectId::new());
-        let mut client = self.guest();
+        let mut client = Client::new(node);
         let body = json!({ "email": email, "password": "correct horse battery" });
         let answer = client.post("/api/auth/register", &body).await.expect(201);
         client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
@@ -365,15 +380,19 @@ impl Drop for TestShop {
     }
 }
 
-/// The environment in which a process's wall clock is off by `offset`; its monotonic clock runs on.
+/// The environment in which a process's wall clock is off by `offset`; its monotonic clock runs on. Needs
+/// libfaketime, which `scripts/fetch-faketime` finds or fetches.
 pub(crate) fn clock_at(offset: &str) -> Vec<(String, String)> {
-    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch-faketime");
+    let found = std::process::Command::new(script).output().unwrap();
+    let library = String::from_utf8(found.stdout).unwrap();
     assert!(
-        std::path::Path::new(library).exists(),
-        "{library} is absent: install the Debian package faketime (scripts/test does)"
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
     );
     [
-        ("LD_PRELOAD", library),
+        ("LD_PRELOAD", library.trim()),
         ("FAKETIME", offset),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ]
