@@ -24,7 +24,7 @@ use crate::{
     clock::Timestamp,
     config::Config,
     discounts::AppliedDiscount,
-    http::{Body, ClientAddress, Params, RequestId, TrustedProxies},
+    http::{Body, ClientAddress, Params, RequestId},
     id::{CheckoutId, LineId, OrderId, ProductId, VariantId},
     idempotency::{Idempotency, IdempotencyKey},
     money::Money,
@@ -234,14 +234,13 @@ async fn begin_checkout(
     key: IdempotencyKey,
     body: Body<CheckoutRequest>,
     request: HttpRequest,
-    proxies: web::Data<TrustedProxies>,
     checkouting: web::Data<Checkouting>,
     idempotency: web::Data<Idempotency>,
     config: web::Data<Config>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.0;
     let pages = ReturnPages::of(&request, &config, &body)?;
-    let client = client_digest(&proxies.client_of(&request), &config);
+    let client = client_digest(ClientAddress::of(&request), &config);
     let run = idempotency.run(principal.user, "checkout", &key, &body, |subject| {
         let id = CheckoutId::from_object_id(subject);
         let wish = Wish {
@@ -272,7 +271,7 @@ async fn begin_checkout(
 }
 
 /// Tells two clients apart without saying who they are: the address itself is not kept.
-fn client_digest(client: &ClientAddress, config: &Config) -> String {
+fn client_digest(client: ClientAddress, config: &Config) -> String {
     let digest = Sha256::new()
         .chain_update("checkout client")
         .chain_update(config.auth.jwt_secret.expose_secret())

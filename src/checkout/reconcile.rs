@@ -119,14 +119,14 @@ impl<W: World> Settlement<W> {
     async fn free_orphans(&self) -> Result<(), StoreError> {
         for (checkout, variant) in self.stock.expired_holds().await? {
             let found = self.checkouts.find(checkout).await?;
-            if found.is_none_or(is_settled) {
+            if found.is_none_or(|checkout| is_settled(&checkout)) {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
                 self.stock.release(checkout, vec![variant]).await?;
             }
         }
         for stale in self.discounts.stale_claims().await? {
             let found = self.checkouts.find(stale.checkout).await?;
-            if found.is_none_or(is_settled) {
+            if found.is_none_or(|checkout| is_settled(&checkout)) {
                 tracing::info!(checkout.id = %stale.checkout, discount = %stale.code, "freeing an orphaned claim");
                 self.discounts.release(&stale.into()).await?;
             }
@@ -135,6 +135,6 @@ impl<W: World> Settlement<W> {
     }
 }
 
-fn is_settled(checkout: Checkout) -> bool {
+fn is_settled(checkout: &Checkout) -> bool {
     checkout.status.is_final() && !checkout.stock_open
 }

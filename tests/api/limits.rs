@@ -62,17 +62,11 @@ async fn a_coupon_for_one_is_used_by_one_of_a_hundred_carts() {
     let admin = shop.admin().await;
     let mug = shop.product(&admin, "MUG", 1_000, 100_000).await;
     let people = shop.customers(carts).await;
-    let nodes = |n: usize, buyer: &Client| {
-        buyer.at(if n % 2 == 0 {
-            buyer.base()
-        } else {
-            &second.url
-        })
-    };
+    let nodes = [shop.server.url.as_str(), &second.url].into_iter().cycle();
     let people: Vec<Client> = people
         .iter()
-        .enumerate()
-        .map(|(n, b)| nodes(n, b))
+        .zip(nodes)
+        .map(|(buyer, node)| buyer.at(node))
         .collect();
     for round in 0..rounds {
         let code = format!("ONE-{round}");

@@ -228,7 +228,7 @@ async fn a_claim_beyond_its_life_is_found_once_and_can_be_freed() {
         checkout: old.checkout,
         user: old.user,
     };
-    assert_eq!(stale, [expected.clone()]);
+    assert_eq!(stale, std::slice::from_ref(&expected));
     nodes.here.release(&expected.into()).await.unwrap();
     assert_eq!(nodes.counts(&code).await, (0, 1));
     assert_eq!(nodes.counts_of_buyers(&code).await, (0, 1));
