@@ -8,11 +8,11 @@ use super::{
     Settlement,
     error::{CheckoutError, ShortLine},
     model::{Checkout, CheckoutStatus, EndReason, SeenCart},
-    ports::{CheckoutStore, Live, StockRoom, Till, World},
+    ports::{CheckoutStore, Live, Till, World},
 };
 use crate::{
     address::PostalAddress,
-    catalog::Shortage,
+    catalog::{Shortage, StockRoom},
     config::StoreConfig,
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     payments::{GatewayError, NewPayment, PaymentLine},
@@ -82,11 +82,14 @@ impl<W: World> Checkouting<W> {
     /// Freezes the cart and writes the checkout.
     async fn begin(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
         let checkout = self.till.freeze(id, wish).await?;
-        for _ in 0..MAX_TRIES {
+        for tries in 0..MAX_TRIES {
+            // Never after the last try: whoever gives up must not end the one that won.
+            if tries > 0 {
+                self.supersede(checkout.cart).await?;
+            }
             if self.checkouts().begin(&checkout, self.life()).await? {
                 return Ok(checkout);
             }
-            self.supersede(checkout.cart).await?;
         }
         Err(CheckoutError::Contended)
     }

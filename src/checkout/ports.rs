@@ -12,9 +12,9 @@ use super::{
     place::Wish,
 };
 use crate::{
-    catalog::{HoldLine, Holder, Shortage, Stock},
+    catalog::StockRoom,
     discounts::{Claim, Discounts, Refused, StaleClaim},
-    id::{CartId, CheckoutId, LineId, VariantId},
+    id::{CartId, CheckoutId, LineId},
     money::Money,
     mongo::StoreError,
     orders::{NewOrder, Order, PaymentStatus},
@@ -141,95 +141,6 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
 
     /// Marks a look, so that the next sweep begins with others.
     fn looked_at(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-/// Units: see [`Stock`], whose words these are.
-pub trait StockRoom: Clone + Send + Sync + 'static {
-    /// Holds every line for `life`, or none of them.
-    fn hold(
-        &self,
-        holder: &Holder,
-        lines: &[HoldLine],
-        life: Duration,
-    ) -> impl Future<Output = Result<Result<(), Vec<Shortage>>, StoreError>> + Send;
-
-    /// Keeps the holds from expiring; `false` where one is gone.
-    fn pin(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
-
-    /// Lets the holds expire again, `life` from now.
-    fn unpin(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-        life: Duration,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Gives held units back.
-    fn release(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Turns held units into sold ones.
-    fn sell(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Checkouts whose holds have expired.
-    fn expired_holds(
-        &self,
-    ) -> impl Future<Output = Result<Vec<(CheckoutId, VariantId)>, StoreError>> + Send;
-}
-
-impl StockRoom for Stock {
-    async fn hold(
-        &self,
-        holder: &Holder,
-        lines: &[HoldLine],
-        life: Duration,
-    ) -> Result<Result<(), Vec<Shortage>>, StoreError> {
-        Self::hold(self, holder, lines, life).await
-    }
-
-    async fn pin(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-    ) -> Result<bool, StoreError> {
-        Self::pin(self, checkout, variants).await
-    }
-
-    async fn unpin(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-        life: Duration,
-    ) -> Result<(), StoreError> {
-        Self::unpin(self, checkout, variants, life).await
-    }
-
-    async fn release(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-    ) -> Result<(), StoreError> {
-        Self::release(self, checkout, variants).await
-    }
-
-    async fn sell(&self, checkout: CheckoutId, variants: Vec<VariantId>) -> Result<(), StoreError> {
-        Self::sell(self, checkout, variants).await
-    }
-
-    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
-        Self::expired_holds(self).await
-    }
 }
 
 /// Uses of discount codes: see [`Discounts`], whose words these are.

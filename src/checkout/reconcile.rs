@@ -7,10 +7,11 @@ use futures_util::StreamExt;
 
 use super::{
     model::Checkout,
-    ports::{CheckoutStore, DiscountDesk, StockRoom, World},
+    ports::{CheckoutStore, DiscountDesk, World},
     settle::{SettleError, Settlement},
 };
 use crate::{
+    catalog::StockRoom,
     id::CheckoutId,
     mongo::{Mongo, StoreError, lease::Lease},
     orders::Refunds,

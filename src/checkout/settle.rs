@@ -8,9 +8,10 @@
 use std::time::Duration;
 
 use crate::{
+    catalog::StockRoom,
     checkout::{
         model::{CaptureRecord, Checkout, CheckoutStatus, EndReason, Standing, Step},
-        ports::{Booking, CheckoutStore, Clock, DiscountDesk, Live, OrderBook, StockRoom, World},
+        ports::{Booking, CheckoutStore, Clock, DiscountDesk, Live, OrderBook, World},
         queue::Queue,
     },
     config::CheckoutConfig,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    catalog::{self, HoldLine, Holder, Options, Stock},
+    catalog::{self, HoldLine, Holder, Options, Stock, StockRoom},
     config::MongoConfig,
     id::{CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::{Currency, Money},
@@ -89,7 +89,10 @@ impl TestShop {
                 .hold(&Holder::stranger(new.checkout), &[line], life)
                 .await;
             held.unwrap().unwrap();
-            self.stock.sell(new.checkout, [item.variant]).await.unwrap();
+            self.stock
+                .sell(new.checkout, vec![item.variant])
+                .await
+                .unwrap();
         }
         order
     }

@@ -6,8 +6,9 @@ use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 
-use super::{Hold, HoldLine, Shortage, Stock, StockDocument, units};
+use super::{Hold, HoldLine, Stock, StockDocument, units};
 use crate::{
+    catalog::StockRoom,
     id::{CheckoutId, UserId, VariantId},
     mongo::StoreError,
 };
@@ -106,40 +107,14 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Stock {
-    /// Holds every line for `holder` until `life` from now by the database's clock, or none of them.
-    /// Lines are taken in the order of their variants, so that two checkouts cannot wait for each other.
-    ///
-    /// # Errors
-    /// When the database refuses. Lines that are short, or more than one may hold, are the `Err` inside.
-    pub async fn hold(
-        &self,
-        holder: &Holder,
-        lines: &[HoldLine],
-        life: Duration,
-    ) -> Result<Result<(), Vec<Shortage>>, StoreError> {
-        let mut lines = lines.to_vec();
-        lines.sort_by_key(|line| line.variant);
-        let mut short = Vec::new();
-        for line in &lines {
-            if !self.hold_one(holder, *line, life).await? {
-                short.push(Shortage {
-                    variant: line.variant,
-                    wanted: line.quantity,
-                    available: self.within_reach(holder, line.variant).await?,
-                });
-            }
-        }
-        if short.is_empty() {
-            return Ok(Ok(()));
-        }
-        let variants: Vec<VariantId> = lines.iter().map(|line| line.variant).collect();
-        self.release(holder.checkout, variants).await?;
-        Ok(Err(short))
-    }
+/// The document in which `checkout` holds `variant`.
+fn held(checkout: CheckoutId, variant: VariantId) -> Document {
+    doc! { "_id": variant, "holds.checkout": checkout }
+}
 
-    /// Takes one line, unless this checkout holds it already. Index used: `_id`.
-    async fn hold_one(
+impl StockRoom for Stock {
+    // Index used: `_id`.
+    async fn take(
         &self,
         holder: &Holder,
         line: HoldLine,
@@ -164,141 +139,74 @@ impl Stock {
             "holds": { "$concatArrays": ["$holds", [hold]] },
         } };
         let taken = self.documents.update_one(free, vec![take]).await?;
-        Ok(taken.matched_count == 1 || self.holds(holder.checkout, line.variant).await?)
+        Ok(taken.matched_count == 1)
     }
 
-    /// The most units of `variant` that `holder` could hold now. Index used: `_id`.
+    // Index used: `_id`.
+    async fn holds(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
+        let held = held(checkout, variant);
+        Ok(self.documents.count_documents(held).await? == 1)
+    }
+
+    // Index used: `_id`.
     async fn within_reach(&self, holder: &Holder, variant: VariantId) -> Result<u32, StoreError> {
         let found = self.documents.find_one(doc! { "_id": variant }).await?;
         Ok(found.map_or(0, |document| self.limits.reach(holder, &document)))
     }
 
-    /// Whether `checkout` holds `variant`. Index used: `_id`.
-    async fn holds(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
-        let held = doc! { "_id": variant, "holds.checkout": checkout };
-        Ok(self.documents.count_documents(held).await? == 1)
+    // Index used: `_id`.
+    async fn pin_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
+        let pin = doc! { "$set": { "holds.$.expires_at": Bson::Null } };
+        let pinned = self.documents.update_one(held(checkout, variant), pin);
+        Ok(pinned.await?.matched_count == 1)
     }
 
-    /// Keeps the hold of every variant from expiring, because money is about to be moved; `false` where
-    /// one is gone. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn pin(
+    // Index used: `_id`.
+    async fn unpin_one(
         &self,
         checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
-    ) -> Result<bool, StoreError> {
-        let mut all = true;
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let pin = doc! { "$set": { "holds.$.expires_at": Bson::Null } };
-            all &= self.documents.update_one(held, pin).await?.matched_count == 1;
-        }
-        Ok(all)
-    }
-
-    /// Lets the holds expire again, `life` from now. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn unpin(
-        &self,
-        checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
+        variant: VariantId,
         life: Duration,
     ) -> Result<(), StoreError> {
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let expiry = doc! { "$add": ["$$NOW", millis(life)] };
-            let unpin = doc! { "$set": { "holds": { "$map": { "input": "$holds", "in": { "$cond": [
-                { "$eq": ["$$this.checkout", checkout] },
-                { "$mergeObjects": ["$$this", { "expires_at": expiry }] },
-                "$$this",
-            ] } } } } };
-            self.documents.update_one(held, vec![unpin]).await?;
-        }
+        let expiry = doc! { "$add": ["$$NOW", millis(life)] };
+        let unpin = doc! { "$set": { "holds": { "$map": { "input": "$holds", "in": { "$cond": [
+            { "$eq": ["$$this.checkout", checkout] },
+            { "$mergeObjects": ["$$this", { "expires_at": expiry }] },
+            "$$this",
+        ] } } } } };
+        let held = held(checkout, variant);
+        self.documents.update_one(held, vec![unpin]).await?;
         Ok(())
     }
 
-    /// Gives held units back; those that are not held any more stay as they are. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn release(
+    // Index used: `_id`.
+    async fn release_one(
         &self,
         checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
+        variant: VariantId,
     ) -> Result<(), StoreError> {
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let give_back = doc! { "$set": {
-                "available": { "$add": ["$available", held_by(checkout)] },
-                "holds": without(checkout),
-            } };
-            self.documents.update_one(held, vec![give_back]).await?;
-        }
+        let give_back = doc! { "$set": {
+            "available": { "$add": ["$available", held_by(checkout)] },
+            "holds": without(checkout),
+        } };
+        let held = held(checkout, variant);
+        self.documents.update_one(held, vec![give_back]).await?;
         Ok(())
     }
 
-    /// Turns held units into sold ones; a repeat changes nothing. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn sell(
-        &self,
-        checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
-    ) -> Result<(), StoreError> {
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let sell = doc! { "$set": {
-                "sold": { "$add": ["$sold", held_by(checkout)] },
-                "holds": without(checkout),
-            } };
-            self.documents.update_one(held, vec![sell]).await?;
-        }
+    // Index used: `_id`.
+    async fn sell_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<(), StoreError> {
+        let sell = doc! { "$set": {
+            "sold": { "$add": ["$sold", held_by(checkout)] },
+            "holds": without(checkout),
+        } };
+        let held = held(checkout, variant);
+        self.documents.update_one(held, vec![sell]).await?;
         Ok(())
     }
 
-    /// Takes sold units back into the warehouse, once for each `key`. The key is remembered until
-    /// [`Stock::forget_return`], which follows once the return is booked where it came from. `false`
-    /// where that many units are not booked as sold (yet): nothing was taken back. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
-        let quantity = i64::from(line.quantity);
-        let fresh =
-            doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
-        let back = doc! {
-            "$inc": { "available": quantity, "sold": -quantity },
-            "$push": { "returns": key },
-        };
-        if self.documents.update_one(fresh, back).await?.matched_count == 1 {
-            return Ok(true);
-        }
-        let taken = doc! { "_id": line.variant, "returns": key };
-        Ok(self.documents.count_documents(taken).await? == 1)
-    }
-
-    /// Forgets the key of a return that is booked. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn forget_return(&self, key: &str, variant: VariantId) -> Result<(), StoreError> {
-        let pull = doc! { "$pull": { "returns": key } };
-        self.documents
-            .update_one(doc! { "_id": variant }, pull)
-            .await?;
-        Ok(())
-    }
-
-    /// Checkouts whose holds have expired by the database's clock. Index used: `hold_expiry`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
+    // Index used: `hold_expiry`.
+    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             #[serde(rename = "_id")]

@@ -136,7 +136,7 @@ pub(super) fn collection() -> schema::Collection {
 }
 
 /// Σ quantities of the holds in `$holds`.
-fn held() -> Document {
+fn all_held() -> Document {
     doc! { "$sum": "$holds.quantity" }
 }
 
@@ -258,10 +258,10 @@ impl Stock {
         on_hand: u32,
     ) -> Result<Option<StockLevel>, StoreError> {
         let on_hand = i64::from(on_hand);
-        let enough = doc! { "_id": variant, "$expr": { "$lte": [held(), on_hand] } };
+        let enough = doc! { "_id": variant, "$expr": { "$lte": [all_held(), on_hand] } };
         let set = doc! { "$set": {
-            "received": { "$add": ["$received", { "$subtract": [{ "$subtract": [on_hand, held()] }, "$available"] }] },
-            "available": { "$subtract": [on_hand, held()] },
+            "received": { "$add": ["$received", { "$subtract": [{ "$subtract": [on_hand, all_held()] }, "$available"] }] },
+            "available": { "$subtract": [on_hand, all_held()] },
         } };
         self.change(enough, vec![set]).await
     }
@@ -282,6 +282,39 @@ impl Stock {
             "received": { "$add": ["$received", delta] },
         } };
         self.change(enough, vec![add]).await
+    }
+
+    /// Takes sold units back into the warehouse, once for each `key`. The key is remembered until
+    /// [`Stock::forget_return`], which follows once the return is booked where it came from. `false`
+    /// where that many units are not booked as sold (yet): nothing was taken back. Index used: `_id`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
+        let quantity = i64::from(line.quantity);
+        let fresh =
+            doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
+        let back = doc! {
+            "$inc": { "available": quantity, "sold": -quantity },
+            "$push": { "returns": key },
+        };
+        if self.documents.update_one(fresh, back).await?.matched_count == 1 {
+            return Ok(true);
+        }
+        let taken = doc! { "_id": line.variant, "returns": key };
+        Ok(self.documents.count_documents(taken).await? == 1)
+    }
+
+    /// Forgets the key of a return that is booked. Index used: `_id`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_return(&self, key: &str, variant: VariantId) -> Result<(), StoreError> {
+        let pull = doc! { "$pull": { "returns": key } };
+        self.documents
+            .update_one(doc! { "_id": variant }, pull)
+            .await?;
+        Ok(())
     }
 
     async fn change(
