@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    id::{CartId, CheckoutId, OrderId, UserId},
+    id::{CartId, CheckoutId, OrderId},
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
@@ -41,8 +41,6 @@ pub(super) fn collection() -> schema::Collection {
                 .only_where(doc! { "provider_order": { "$gt": "" } }),
             schema::Index::unique("capture", doc! { "capture.id": 1 })
                 .only_where(doc! { "capture.id": { "$gt": "" } }),
-            schema::Index::on("open_user", doc! { "user": 1 })
-                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
             schema::Index::on("status", doc! { "status": 1, "updated_at": 1 }),
             schema::Index::on("stock_open", doc! { "stock_open": 1, "updated_at": 1 })
                 .only_where(doc! { "stock_open": true }),
@@ -256,12 +254,6 @@ impl CheckoutStore for Checkouts {
         Ok(())
     }
 
-    // Index used: `open_user`.
-    async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
-        let open = doc! { "user": user, "status": { "$in": OPEN.to_vec() } };
-        Ok(self.documents.find(open).await?.try_collect().await?)
-    }
-
     // Indexes used: `status`, `stock_open`, `refund_due`.
     async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
         let quiet = doc! { "$lt": ["$updated_at", { "$subtract": ["$$NOW", millis(idle)] }] };
@@ -295,6 +287,7 @@ impl CheckoutStore for Checkouts {
 const fn bson_name(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Cancelled => "cancelled",
+        EndReason::DiscountRefused => "discount_refused",
         EndReason::Superseded => "superseded",
         EndReason::Expired => "expired",
         EndReason::InsufficientStock => "insufficient_stock",

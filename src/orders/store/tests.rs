@@ -17,6 +17,7 @@ fn wish(to: OrderStatus) -> StatusWish {
         note: None,
         tracking: None,
         by: By::Staff(UserId::new()),
+        refund: RefundId::new(),
     }
 }
 
@@ -303,7 +304,11 @@ async fn goods_that_are_not_booked_as_sold_yet_come_back_later() {
         quantity: 2,
     };
     shop.stock
-        .hold(new.checkout, &[line], Duration::from_mins(1))
+        .hold(
+            &crate::catalog::Holder::stranger(new.checkout),
+            &[line],
+            Duration::from_mins(1),
+        )
         .await
         .unwrap()
         .unwrap();
