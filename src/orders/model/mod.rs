@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, EventData, EventKind, Happening, RefundNews, Restock, Step};
-pub use refund::{RefundLine, RefundOutcome, RefundWish};
+pub use refund::{RefundItem, RefundLine, RefundOutcome, RefundWish};
 pub use status::{OrderStatus, PaymentStatus, RefundState};
 
 use crate::{
