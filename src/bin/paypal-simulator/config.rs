@@ -54,9 +54,12 @@ pub(crate) struct Flags {
     /// Keeps the certificate authority here, and writes `ca-bundle.pem` for the shop.
     #[arg(long, env = "PAYPAL_SIMULATOR_CERTS_DIR")]
     pub(crate) certs_dir: Option<PathBuf>,
-    /// Appends every journal line to this file as well.
+    /// Keeps the journal in this file, after what is there already.
     #[arg(long, env = "PAYPAL_SIMULATOR_JOURNAL")]
     pub(crate) journal: Option<PathBuf>,
+    /// Keeps every REST exchange and every event in this file, as JSON Lines.
+    #[arg(long, env = "PAYPAL_SIMULATOR_RECORD")]
+    pub(crate) record: Option<PathBuf>,
     /// Life of an access token in seconds.
     #[arg(long, env = "PAYPAL_SIMULATOR_TOKEN_SECONDS", default_value_t = 32_400)]
     pub(crate) token_seconds: i64,

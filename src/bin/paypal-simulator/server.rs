@@ -123,6 +123,10 @@ fn routes(config: &mut web::ServiceConfig) {
             web::post().to(orders::http::capture),
         )
         .route(
+            "/v2/checkout/orders/{id}/authorize",
+            web::post().to(orders::http::authorize),
+        )
+        .route(
             "/v2/payments/captures/{id}",
             web::get().to(payments::http::show_capture),
         )

@@ -2,7 +2,7 @@
 //! await.
 
 use std::{
-    io,
+    io::{self, Write as _},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     oauth::Tokens,
     orders::{check::Payee, model::Orders},
     payments::model::Payments,
+    recording::Recording,
     signing::{Authority, Signing},
 };
 
@@ -75,6 +76,8 @@ pub(crate) struct World {
     pub(crate) down: bool,
     /// What happened.
     pub(crate) journal: Journal,
+    /// Every exchange, where it is wanted.
+    pub(crate) recording: Option<Recording>,
     outbox: mpsc::UnboundedSender<Outgoing>,
 }
 
@@ -89,6 +92,7 @@ impl World {
         let signing = Signing::new(authority, key, settings.certificate_environment)
             .map_err(io::Error::other)?;
         let journal = Journal::open(flags.journal.as_deref())?;
+        let recording = flags.record.as_deref().map(Recording::open).transpose()?;
         let (outbox, work) = mpsc::unbounded_channel();
         let page = flags
             .approval_url
@@ -111,6 +115,7 @@ impl World {
             faults: Faults::default(),
             down: false,
             journal,
+            recording,
             outbox,
         };
         world.register_flagged_hook();
@@ -159,9 +164,18 @@ impl World {
     }
 
     /// Appends to the journal; `fields` must be an object.
+    ///
+    /// A journal with a hole is no truth about the money, so a full disk ends the process.
     pub(crate) fn record(&mut self, kind: &'static str, fields: Value) {
         let now = self.now();
-        self.journal.add(now, kind, fields);
+        if let Err(error) = self.journal.add(now, kind, fields) {
+            // With standard error gone too there is nobody to tell.
+            let _ = writeln!(
+                io::stderr(),
+                "paypal-simulator: the journal cannot be written: {error}"
+            );
+            std::process::exit(1);
+        }
     }
 
     /// Hands work to the background. Without it (the server is going down) the work is lost.
@@ -179,6 +193,9 @@ impl World {
             "event",
             json!({ "id": id, "eventType": event.kind(), "resourceId": event.resource_id() }),
         );
+        if let Some(recording) = &mut self.recording {
+            recording.add(&json!({ "event": String::from_utf8_lossy(&body) }));
+        }
         self.events.add(Stored {
             id: id.clone(),
             event_type: event.kind().to_owned(),
