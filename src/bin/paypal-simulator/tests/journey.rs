@@ -165,10 +165,8 @@ async fn tokens_end_by_time_and_by_revocation() {
     assert_eq!(sim.get(path).await.status, 404);
     sim.control("/clock", json!({ "advanceSeconds": 60 })).await;
     assert_eq!(sim.get(path).await.status, 401);
-    let fresh = Sim {
-        token: sim.new_token().await,
-        ..sim
-    };
+    let mut fresh = sim;
+    fresh.token = fresh.new_token().await;
     assert_eq!(fresh.get(path).await.status, 404);
     fresh.control("/tokens/revoke", json!({})).await;
     assert_eq!(fresh.get(path).await.status, 401);
