@@ -14,5 +14,6 @@ mod checkout;
 mod journey;
 mod packaging;
 mod platform;
+mod races;
 mod real_catalogues;
 mod support;
