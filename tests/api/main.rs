@@ -13,6 +13,10 @@ mod bad_input;
 mod checkout;
 mod journey;
 mod packaging;
+mod paypal_contract;
+#[path = "../paypal_openapi/mod.rs"]
+mod paypal_openapi;
+mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;

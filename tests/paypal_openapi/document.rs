@@ -121,8 +121,15 @@ impl Document {
                 request["headers"]["content-type"]
             ));
         }
-        match serde_json::from_str(body) {
-            Ok(body) => wrong.extend(self.faults_at(Use::Request, &schema, &body)),
+        match serde_json::from_str::<Value>(body) {
+            Ok(mut body) => {
+                // An event that is asked about is an answer of PayPal's, read-only members and all.
+                if let Some(event) = body.get_mut("webhook_event").map(Value::take) {
+                    wrong.extend(self.faults(Use::Answer, "event", &event));
+                    body["webhook_event"] = json!({});
+                }
+                wrong.extend(self.faults_at(Use::Request, &schema, &body));
+            }
             Err(error) => wrong.push(format!("no JSON: {error}")),
         }
         wrong
