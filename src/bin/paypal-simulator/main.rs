@@ -14,7 +14,7 @@
 //! | `events`, `signing`, `ipn` | webhooks, certificates, IPN |
 //! | `faults` | what goes wrong, and how |
 //! | `control` | the control API |
-//! | `world`, `idempotency`, `work` | the one state, request ids |
+//! | `world`, `idempotency`, `work`, `forget` | the one state, request ids, what is dropped in time |
 //! | `journal`, `recording` | what happened; every exchange, for checks against PayPal's documents |
 
 mod approval;
@@ -23,6 +23,7 @@ mod config;
 mod control;
 mod events;
 mod faults;
+mod forget;
 mod idempotency;
 mod ids;
 mod ipn;

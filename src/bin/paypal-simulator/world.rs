@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Write as _},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use rand::Rng as _;
@@ -21,7 +21,10 @@ use crate::{
     ipn::{self, Ipn},
     journal::Journal,
     oauth::Tokens,
-    orders::{check::Payee, model::Orders},
+    orders::{
+        check::Payee,
+        model::{Notice, Orders},
+    },
     payments::model::Payments,
     recording::Recording,
     signing::{Authority, Signing},
@@ -196,20 +199,32 @@ impl World {
         if let Some(recording) = &mut self.recording {
             recording.add(&json!({ "event": String::from_utf8_lossy(&body) }));
         }
-        self.events.add(Stored {
-            id: id.clone(),
+        let order_id = event.order_id(self);
+        let stored = Arc::new(Stored {
+            id,
             event_type: event.kind().to_owned(),
             resource_id: event.resource_id().to_owned(),
+            order_id,
             body,
             created: now,
+            taken: AtomicBool::new(false),
         });
-        self.deliver(&id);
+        self.events.add(stored.clone(), self.settings.keep_events);
+        self.deliver(&stored);
     }
 
-    /// Starts deliveries of a stored event to every hook, or holds them back.
-    pub(crate) fn deliver(&mut self, event_id: &str) {
+    /// Starts deliveries of an event to every hook, or holds them back.
+    pub(crate) fn deliver(&mut self, event: &Arc<Stored>) {
         let now = self.now();
-        let copies = usize::try_from(self.settings.webhook_copies).unwrap_or_default();
+        let order = event.order_id.as_deref().and_then(|id| self.orders.get(id));
+        let notice = order.map_or(Notice::Usual, |order| order.notice);
+        let mut copies = usize::try_from(self.settings.webhook_copies).unwrap_or_default();
+        let mut delay = self.settings.webhook_delay_ms;
+        match notice {
+            Notice::Usual | Notice::Before => {}
+            Notice::After => delay = delay.saturating_add(self.settings.late_notice_ms),
+            Notice::Twice => copies = copies.saturating_mul(2),
+        }
         let mut jobs = Vec::new();
         for hook in &self.events.hooks {
             for _ in 0..copies {
@@ -217,8 +232,7 @@ impl World {
                     0 => 0,
                     most => rand::rng().random_range(0..=most),
                 };
-                let delay = self.settings.webhook_delay_ms.saturating_add(jitter);
-                jobs.push(Job::new(event_id, hook, now, delay));
+                jobs.push(Job::new(event, hook, now, delay.saturating_add(jitter)));
             }
         }
         for job in jobs {

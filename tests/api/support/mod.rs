@@ -17,6 +17,8 @@ pub(crate) use stream::{EventSource, Socket};
 
 use crate::paypal_openapi::{Extent, Judge};
 
+/// The id under which the shop's webhook is registered: letters and digits, as PayPal's are.
+pub(crate) const WEBHOOK_ID: &str = "WHSIMTEST";
 /// The simulator's record within a shop's folder.
 const RECORD: &str = "paypal.jsonl";
 
@@ -148,7 +150,7 @@ impl TestShop {
             "--client-secret",
             "sim-secret",
             "--webhook-id",
-            "WH-SIM-TEST",
+            WEBHOOK_ID,
             "--webhook-url",
             &hook,
             "--ipn-url",
@@ -178,7 +180,7 @@ impl TestShop {
             ("PAYPAL__BASE_URL", simulator.url.clone()),
             ("PAYPAL__CLIENT_ID", "sim-client".into()),
             ("PAYPAL__CLIENT_SECRET", "sim-secret".into()),
-            ("PAYPAL__WEBHOOK_ID", "WH-SIM-TEST".into()),
+            ("PAYPAL__WEBHOOK_ID", WEBHOOK_ID.into()),
             ("PAYPAL__CERT_HOSTS", "127.0.0.1".into()),
             (
                 "PAYPAL__CERT_ROOTS_FILE",

@@ -90,7 +90,7 @@ pub(super) async fn state(sim: web::Data<Simulator>) -> Answer {
         "events": world.events.all().len(),
         "held": world.events.held.len(),
         "paused": world.events.paused,
-        "ipnSent": world.ipn.sent.len(),
+        "ipnSent": world.ipn.len(),
         "faults": world.faults.waiting(),
         "journal": world.journal.len()
     })))

@@ -131,15 +131,29 @@ pub(crate) async fn capture(
     sim: web::Data<Simulator>,
 ) -> Result<HttpResponse, Problem> {
     let life = admit(&request, &sim)?;
-    let call = Call::new(&request, &body)?;
+    let mut call = Call::new(&request, &body)?;
     request::json(&body)?;
     let id = id.into_inner();
+    call.plan.delay_ms = call
+        .plan
+        .delay_ms
+        .saturating_add(slowness(&sim.lock(), &id));
     once(sim, call, life, move |world, call| {
         let request_id = call.request_id.as_deref();
         payments::capture::capture_order(world, &id, request_id, call.plan.outcome.clone())?;
         Ok(Made::Order(id))
     })
     .await
+}
+
+/// What the buyer's choice of a slow payment costs.
+fn slowness(world: &World, id: &str) -> u64 {
+    let slow = world.orders.get(id).is_some_and(|order| order.slow);
+    if slow {
+        world.settings.slow_capture_ms
+    } else {
+        0
+    }
 }
 
 /// Authorizes no order: this merchant's account may only capture, which PayPal tells with 403.
