@@ -15,6 +15,10 @@ mod discounts;
 mod journey;
 mod limits;
 mod packaging;
+mod paypal_contract;
+#[path = "../paypal_openapi/mod.rs"]
+mod paypal_openapi;
+mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;
