@@ -11,7 +11,9 @@
 
 mod bad_input;
 mod checkout;
+mod discounts;
 mod journey;
+mod limits;
 mod packaging;
 mod platform;
 mod races;

@@ -220,7 +220,7 @@ async fn four_way(
             after(2).await;
         }
     };
-    let (_, first, second, ()) = tokio::join!(
+    let ((), first, second, ()) = tokio::join!(
         approve,
         comes_back(buyer.at(buyer.base()), offsets[1]),
         comes_back(buyer.at(there), offsets[2]),
@@ -245,7 +245,7 @@ async fn return_webhook_ipn_and_reconciler_make_one_order_however_they_meet() {
         .await
         .expect(200);
     // Half of the events go to the other node as well.
-    let hook = json!({ "url": format!("{}/api/payment/webhook", second.url), "add": true });
+    let hook = json!({ "url": format!("{}/api/payment/webhook", second.url), "webhookId": "WH-SIM-TEST", "add": true });
     let added = shop.paypal().post("/control/webhooks", &hook).await;
     assert!(added.status < 300, "{added:?}");
     let admin = shop.admin().await;
