@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     clock::Timestamp,
+    faults::{Point, crash_point},
     id::UserId,
     mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
     problem::{Code, Problem},
@@ -140,7 +141,10 @@ impl Idempotency {
         match self.begin(&id, &fingerprint).await? {
             Begun::Replay(answer) => Ok(replay(&answer)),
             Begun::Run(subject) => match work(subject).await {
-                Ok(response) => self.finish(&id, response).await,
+                Ok(response) => {
+                    crash_point(Point::Response);
+                    self.finish(&id, response).await
+                }
                 Err(refused) => {
                     self.unlock(&id).await?;
                     Err(refused)
@@ -160,8 +164,12 @@ impl Idempotency {
             answer: None,
             created_at: now,
         };
+        crash_point(Point::KeyBefore);
         match self.records.insert_one(&fresh).await {
-            Ok(_) => return Ok(Begun::Run(fresh.subject)),
+            Ok(_) => {
+                crash_point(Point::KeyAfter);
+                return Ok(Begun::Run(fresh.subject));
+            }
             Err(error) if is_duplicate_key(&error) => {}
             Err(error) => return Err(StoreError::from(error).into()),
         }

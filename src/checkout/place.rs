@@ -15,6 +15,7 @@ use crate::{
     cart::{Cart, CartView},
     catalog::{Catalog, Offer, Shortage},
     config::StoreConfig,
+    faults::{Point, crash_point},
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     money::Money,
     payments::{GatewayError, NewPayment, PaymentLine},
@@ -231,6 +232,7 @@ impl Checkouting {
             self.fail(&checkout, EndReason::InsufficientStock).await?;
             return Err(checkout.short(&missing));
         }
+        crash_point(Point::HoldTaken);
         let payment = self.payment_of(&checkout);
         let key = checkout.request_key("create");
         let made = match self.settlement.payments.create_order(&payment, &key).await {
@@ -245,6 +247,7 @@ impl Checkouting {
             // Still `Preparing`: the same key goes on, another checkout supersedes it, or it expires.
             Err(unclear) => return Err(CheckoutError::Provider(unclear)),
         };
+        crash_point(Point::CreateAnswered);
         let opened = self
             .checkouts()
             .await_approval(checkout.id, &made, self.life())

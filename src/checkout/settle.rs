@@ -18,6 +18,7 @@ use crate::{
         store::Checkouts,
     },
     config::CheckoutConfig,
+    faults::{Point, crash_point},
     id::{CartId, CheckoutId, LineId, OrderId},
     mongo::{Mongo, StoreError},
     orders::{NewOrder, OrderItem, OrderPayment, Orders, PaymentStatus},
@@ -181,6 +182,7 @@ impl Settlement {
     /// Keeps the stock from lapsing; without it no money is asked for.
     async fn pin(&self, checkout: Checkout) -> Result<Turn, StoreError> {
         if self.keep_stock(&checkout).await? {
+            crash_point(Point::Pinned);
             self.checkouts.intend_capture(checkout.id).await?;
         } else {
             let (to, reason) = (CheckoutStatus::Failed, EndReason::InsufficientStock);
@@ -209,6 +211,7 @@ impl Settlement {
         declined: &mut bool,
     ) -> Result<Turn, StoreError> {
         let key = checkout.request_key("capture");
+        crash_point(Point::CaptureSent);
         let captured = match self.payments.capture(payment, &key).await {
             // Sent before and perhaps done: the provider's own state decides, not this answer.
             Err(GatewayError::Unknown(reason)) => {
@@ -217,6 +220,7 @@ impl Settlement {
             }
             answer => answer,
         };
+        crash_point(Point::CaptureAnswered);
         match captured {
             Ok(found) => self.write_down(checkout, found).await,
             Err(GatewayError::Refused {
@@ -350,7 +354,9 @@ impl Settlement {
         let placed = self.mongo.transaction_with(writing, |session, writing| {
             Box::pin(async move { writing.write(session).await })
         });
-        match placed.await {
+        let placed = placed.await;
+        crash_point(Point::CommitAfter);
+        match placed {
             // The unique indexes say that the order stands: another was first.
             Err(error) if error.is_duplicate_key() => Ok(()),
             other => other,
@@ -359,6 +365,7 @@ impl Settlement {
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
+        crash_point(Point::Sold);
         self.checkouts.stock_settled(checkout.id).await?;
         Ok(Turn::Again)
     }
@@ -384,7 +391,10 @@ impl Settlement {
         };
         let key = checkout.request_key("return");
         let note = Some("This purchase could not be completed.");
-        match self.payments.refund(&capture.id, amount, &key, note).await {
+        crash_point(Point::RefundSent);
+        let answer = self.payments.refund(&capture.id, amount, &key, note).await;
+        crash_point(Point::RefundAnswered);
+        match answer {
             Ok(refund) if refund.status != RefundStatus::Failed => {
                 self.checkouts
                     .refunded(checkout.id, refund.id.as_str())
@@ -425,7 +435,9 @@ impl Writing {
         room.orders.insert_in(session, &self.order).await?;
         room.carts
             .take_out_in(session, self.cart, &self.bought)
-            .await
+            .await?;
+        crash_point(Point::CommitBefore);
+        Ok(())
     }
 }
 

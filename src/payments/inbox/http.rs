@@ -15,6 +15,7 @@ use super::{
 use crate::{
     accounts::Staff,
     clock::Timestamp,
+    faults::{Point, crash_point},
     http::{Params, read_body},
     mongo::StoreError,
     page::{Limit, Page, decode_cursor, encode_cursor},
@@ -176,6 +177,7 @@ impl Inbox {
     ) -> Result<HttpResponse, Problem> {
         let stored = self.messages.insert(id, kind, event_type, body).await;
         if stored.map_err(not_now)? {
+            crash_point(Point::InboxInsert);
             self.bell.notify_one();
         }
         Ok(HttpResponse::Ok().finish())

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    faults::{Point, crash_point},
     mongo::StoreError,
     payments::{Hint, HintError, HintSink, paypal::VerifyError},
 };
@@ -109,6 +110,7 @@ impl Worker {
     }
 
     async fn process(&self, message: &MessageDocument) {
+        crash_point(Point::InboxClaimed);
         let verdict = match self.follow(message).await {
             Ok(verdict) => verdict,
             Err(error) => Verdict::NotNow {
@@ -116,6 +118,7 @@ impl Worker {
                 after: None,
             },
         };
+        crash_point(Point::Effect);
         let age = Timestamp::now()
             .millis()
             .saturating_sub(message.received_at.millis());
