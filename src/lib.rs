@@ -18,6 +18,7 @@ pub mod faults;
 pub mod http;
 pub mod id;
 pub mod idempotency;
+pub mod invariants;
 pub mod money;
 pub mod mongo;
 pub mod orders;

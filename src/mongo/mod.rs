@@ -47,7 +47,8 @@ fn in_transactions() -> TransactionOptions {
         .build()
 }
 
-async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
+/// What every client of the database begins with.
+pub(crate) async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
     let mut options = ClientOptions::parse(uri).await?;
     options.app_name.get_or_insert_with(|| name.to_owned());
     options.write_concern = Some(durable());
