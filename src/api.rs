@@ -91,14 +91,37 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// What is made of the document once and shared by every HTTP worker: a worker's own copy would cost
+/// megabytes.
+#[derive(Clone)]
+pub struct Reference {
+    json: web::Bytes,
+    methods: web::Data<Methods>,
+}
+
+impl Reference {
+    /// Makes the document.
+    #[must_use]
+    pub fn new() -> Self {
+        let document = openapi();
+        Self {
+            json: document.to_json().unwrap_or_default().into(),
+            methods: web::Data::new(Methods::of(&document)),
+        }
+    }
+}
+
+impl Default for Reference {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Registers the table, the document, its reference pages and the answer to everything else.
-pub fn routes(app: &mut web::ServiceConfig) {
-    let document = openapi();
-    let mut registered = utoipa_actix_web::service_config::ServiceConfig::new(app);
-    table(&mut registered);
-    let methods = web::Data::new(Methods::of(&document));
-    let json = web::Bytes::from(document.to_json().unwrap_or_default());
-    app.app_data(methods)
+pub fn routes(app: &mut web::ServiceConfig, reference: &Reference) {
+    table(&mut Table::new(app));
+    let json = reference.json.clone();
+    app.app_data(reference.methods.clone())
         .route(
             "/api/openapi.json",
             web::get().to(move || {

@@ -229,10 +229,11 @@ impl Shop {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             configured => configured,
         };
+        let reference = api::Reference::new();
         let server = HttpServer::new(move || {
             App::new()
                 .configure(|app| shop.data(app))
-                .configure(api::routes)
+                .configure(|app| api::routes(app, &reference))
                 .wrap(from_fn(guard_request))
                 .wrap(Compress::default())
         })

@@ -21,6 +21,7 @@ mod live;
 pub mod model;
 mod offer;
 mod registry;
+mod room;
 mod stock;
 mod store;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use import::{
 };
 pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};
+pub use room::StockRoom;
 pub use stock::{HoldLine, Shortage, Stock, StockLevel};
 
 use crate::mongo::schema;

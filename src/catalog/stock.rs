@@ -13,6 +13,7 @@ use futures_util::{Stream, TryStreamExt};
 use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
+use super::StockRoom;
 use crate::{
     clock::Timestamp,
     id::{CheckoutId, ProductId, VariantId},
@@ -125,8 +126,13 @@ pub(super) fn collection() -> schema::Collection {
     }
 }
 
+/// The document in which `checkout` holds `variant`.
+fn held(checkout: CheckoutId, variant: VariantId) -> Document {
+    doc! { "_id": variant, "holds.checkout": checkout }
+}
+
 /// Σ quantities of the holds in `$holds`.
-fn held() -> Document {
+fn all_held() -> Document {
     doc! { "$sum": "$holds.quantity" }
 }
 
@@ -258,10 +264,10 @@ impl Stock {
         on_hand: u32,
     ) -> Result<Option<StockLevel>, StoreError> {
         let on_hand = i64::from(on_hand);
-        let enough = doc! { "_id": variant, "$expr": { "$lte": [held(), on_hand] } };
+        let enough = doc! { "_id": variant, "$expr": { "$lte": [all_held(), on_hand] } };
         let set = doc! { "$set": {
-            "received": { "$add": ["$received", { "$subtract": [{ "$subtract": [on_hand, held()] }, "$available"] }] },
-            "available": { "$subtract": [on_hand, held()] },
+            "received": { "$add": ["$received", { "$subtract": [{ "$subtract": [on_hand, all_held()] }, "$available"] }] },
+            "available": { "$subtract": [on_hand, all_held()] },
         } };
         self.change(enough, vec![set]).await
     }
@@ -282,153 +288,6 @@ impl Stock {
             "received": { "$add": ["$received", delta] },
         } };
         self.change(enough, vec![add]).await
-    }
-
-    /// Holds every line for `checkout` until `life` from now by the database's clock, or none of them.
-    /// Lines are taken in the order of their variants, so that two checkouts cannot wait for each other.
-    ///
-    /// # Errors
-    /// When the database refuses. Lines that are short are the `Err` inside.
-    pub async fn hold(
-        &self,
-        checkout: CheckoutId,
-        lines: &[HoldLine],
-        life: Duration,
-    ) -> Result<Result<(), Vec<Shortage>>, StoreError> {
-        let mut lines = lines.to_vec();
-        lines.sort_by_key(|line| line.variant);
-        let mut short = Vec::new();
-        for line in &lines {
-            if !self.hold_one(checkout, *line, life).await? {
-                let level = self.levels(&[line.variant]).await?;
-                let available = level.get(&line.variant).map_or(0, |level| level.available);
-                short.push(Shortage {
-                    variant: line.variant,
-                    wanted: line.quantity,
-                    available,
-                });
-            }
-        }
-        if short.is_empty() {
-            return Ok(Ok(()));
-        }
-        let variants: Vec<VariantId> = lines.iter().map(|line| line.variant).collect();
-        self.release(checkout, variants).await?;
-        Ok(Err(short))
-    }
-
-    /// Takes one line, unless this checkout holds it already. Index used: `_id`.
-    async fn hold_one(
-        &self,
-        checkout: CheckoutId,
-        line: HoldLine,
-        life: Duration,
-    ) -> Result<bool, StoreError> {
-        let quantity = i64::from(line.quantity);
-        let free = doc! {
-            "_id": line.variant,
-            "available": { "$gte": quantity },
-            "holds.checkout": { "$ne": checkout },
-        };
-        let hold = doc! {
-            "checkout": checkout,
-            "quantity": quantity,
-            "expires_at": { "$add": ["$$NOW", millis(life)] },
-        };
-        let take = doc! { "$set": {
-            "available": { "$subtract": ["$available", quantity] },
-            "holds": { "$concatArrays": ["$holds", [hold]] },
-        } };
-        let taken = self.documents.update_one(free, vec![take]).await?;
-        Ok(taken.matched_count == 1 || self.holds(checkout, line.variant).await?)
-    }
-
-    /// Whether `checkout` holds `variant`. Index used: `_id`.
-    async fn holds(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
-        let held = doc! { "_id": variant, "holds.checkout": checkout };
-        Ok(self.documents.count_documents(held).await? == 1)
-    }
-
-    /// Keeps the hold of every variant from expiring, because money is about to be moved; `false` where
-    /// one is gone. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn pin(
-        &self,
-        checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
-    ) -> Result<bool, StoreError> {
-        let mut all = true;
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let pin = doc! { "$set": { "holds.$.expires_at": Bson::Null } };
-            all &= self.documents.update_one(held, pin).await?.matched_count == 1;
-        }
-        Ok(all)
-    }
-
-    /// Lets the holds expire again, `life` from now. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn unpin(
-        &self,
-        checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
-        life: Duration,
-    ) -> Result<(), StoreError> {
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let expiry = doc! { "$add": ["$$NOW", millis(life)] };
-            let unpin = doc! { "$set": { "holds": { "$map": { "input": "$holds", "in": { "$cond": [
-                { "$eq": ["$$this.checkout", checkout] },
-                { "$mergeObjects": ["$$this", { "expires_at": expiry }] },
-                "$$this",
-            ] } } } } };
-            self.documents.update_one(held, vec![unpin]).await?;
-        }
-        Ok(())
-    }
-
-    /// Gives held units back; those that are not held any more stay as they are. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn release(
-        &self,
-        checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
-    ) -> Result<(), StoreError> {
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let give_back = doc! { "$set": {
-                "available": { "$add": ["$available", held_by(checkout)] },
-                "holds": without(checkout),
-            } };
-            self.documents.update_one(held, vec![give_back]).await?;
-        }
-        Ok(())
-    }
-
-    /// Turns held units into sold ones; a repeat changes nothing. Index used: `_id`.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn sell(
-        &self,
-        checkout: CheckoutId,
-        variants: impl IntoIterator<Item = VariantId>,
-    ) -> Result<(), StoreError> {
-        for variant in variants {
-            let held = doc! { "_id": variant, "holds.checkout": checkout };
-            let sell = doc! { "$set": {
-                "sold": { "$add": ["$sold", held_by(checkout)] },
-                "holds": without(checkout),
-            } };
-            self.documents.update_one(held, vec![sell]).await?;
-        }
-        Ok(())
     }
 
     /// Takes sold units back into the warehouse, once for each `key`. The key is remembered until
@@ -464,11 +323,110 @@ impl Stock {
         Ok(())
     }
 
-    /// Checkouts whose holds have expired by the database's clock. Index used: `hold_expiry`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
+    async fn change(
+        &self,
+        condition: Document,
+        update: Vec<Document>,
+    ) -> Result<Option<StockLevel>, StoreError> {
+        let changed = self.documents.find_one_and_update(condition, update);
+        Ok(changed
+            .return_document(ReturnDocument::After)
+            .await?
+            .map(|document| document.level()))
+    }
+}
+
+impl StockRoom for Stock {
+    // Index used: `_id`.
+    async fn take(
+        &self,
+        checkout: CheckoutId,
+        line: HoldLine,
+        life: Duration,
+    ) -> Result<bool, StoreError> {
+        let quantity = i64::from(line.quantity);
+        let free = doc! {
+            "_id": line.variant,
+            "available": { "$gte": quantity },
+            "holds.checkout": { "$ne": checkout },
+        };
+        let hold = doc! {
+            "checkout": checkout,
+            "quantity": quantity,
+            "expires_at": { "$add": ["$$NOW", millis(life)] },
+        };
+        let take = doc! { "$set": {
+            "available": { "$subtract": ["$available", quantity] },
+            "holds": { "$concatArrays": ["$holds", [hold]] },
+        } };
+        let taken = self.documents.update_one(free, vec![take]).await?;
+        Ok(taken.matched_count == 1)
+    }
+
+    // Index used: `_id`.
+    async fn holds(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
+        let held = held(checkout, variant);
+        Ok(self.documents.count_documents(held).await? == 1)
+    }
+
+    async fn free(&self, variant: VariantId) -> Result<u32, StoreError> {
+        let levels = self.levels(&[variant]).await?;
+        Ok(levels.get(&variant).map_or(0, |level| level.available))
+    }
+
+    // Index used: `_id`.
+    async fn pin_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
+        let pin = doc! { "$set": { "holds.$.expires_at": Bson::Null } };
+        let pinned = self.documents.update_one(held(checkout, variant), pin);
+        Ok(pinned.await?.matched_count == 1)
+    }
+
+    // Index used: `_id`.
+    async fn unpin_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+        life: Duration,
+    ) -> Result<(), StoreError> {
+        let expiry = doc! { "$add": ["$$NOW", millis(life)] };
+        let unpin = doc! { "$set": { "holds": { "$map": { "input": "$holds", "in": { "$cond": [
+            { "$eq": ["$$this.checkout", checkout] },
+            { "$mergeObjects": ["$$this", { "expires_at": expiry }] },
+            "$$this",
+        ] } } } } };
+        let held = held(checkout, variant);
+        self.documents.update_one(held, vec![unpin]).await?;
+        Ok(())
+    }
+
+    // Index used: `_id`.
+    async fn release_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> Result<(), StoreError> {
+        let give_back = doc! { "$set": {
+            "available": { "$add": ["$available", held_by(checkout)] },
+            "holds": without(checkout),
+        } };
+        let held = held(checkout, variant);
+        self.documents.update_one(held, vec![give_back]).await?;
+        Ok(())
+    }
+
+    // Index used: `_id`.
+    async fn sell_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<(), StoreError> {
+        let sell = doc! { "$set": {
+            "sold": { "$add": ["$sold", held_by(checkout)] },
+            "holds": without(checkout),
+        } };
+        let held = held(checkout, variant);
+        self.documents.update_one(held, vec![sell]).await?;
+        Ok(())
+    }
+
+    // Index used: `hold_expiry`.
+    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             #[serde(rename = "_id")]
@@ -490,17 +448,5 @@ impl Stock {
             .into_iter()
             .map(|row| (row.checkout, row.variant))
             .collect())
-    }
-
-    async fn change(
-        &self,
-        condition: Document,
-        update: Vec<Document>,
-    ) -> Result<Option<StockLevel>, StoreError> {
-        let changed = self.documents.find_one_and_update(condition, update);
-        Ok(changed
-            .return_document(ReturnDocument::After)
-            .await?
-            .map(|document| document.level()))
     }
 }

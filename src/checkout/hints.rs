@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     model::{Checkout, CheckoutStatus, EndReason},
+    ports::{CheckoutStore, OrderBook, World},
     settle::{SettleError, Settled, Settlement},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     },
 };
 
-impl HintSink for Settlement {
+impl<W: World> HintSink for Settlement<W> {
     fn follow<'a>(&'a self, hint: &'a Hint) -> BoxFuture<'a, Result<(), HintError>> {
         Box::pin(async move {
             match hint {
@@ -58,7 +59,7 @@ fn tell_staff(dispute: &Dispute) {
         status = dispute.status, outcome = dispute.outcome, "a buyer disputes a payment");
 }
 
-impl Settlement {
+impl<W: World> Settlement<W> {
     /// The checkout that a message is about: by its payment, which the shop wrote down, and by the
     /// reference only where the two agree or no payment is known yet.
     async fn meant(

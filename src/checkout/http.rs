@@ -10,6 +10,7 @@ use super::{
     error::{closed_problem, provider_problem},
     model::{Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart},
     place::Wish,
+    ports::CheckoutStore,
     settle::Settled,
     totals::shipping_methods,
 };

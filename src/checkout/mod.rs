@@ -5,11 +5,14 @@
 //! transaction. Whatever was cut short is finished by [`Settlement::settle`], woken by webhooks, by the
 //! buyer's return, or by the reconciler that runs all day.
 
+mod booking;
 mod error;
+mod freeze;
 mod hints;
 mod http;
 mod model;
 mod place;
+mod ports;
 mod queue;
 mod reconcile;
 mod settle;
@@ -22,10 +25,14 @@ pub use model::{
     CaptureRecord, Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, Standing, Step,
 };
 pub use place::{Checkouting, Wish};
+pub use ports::World;
 pub use reconcile::Reconciler;
 pub use settle::{SettleError, Settled, Settlement};
 pub use totals::{ChosenShipping, Totals};
 
+use booking::Bookings;
+use freeze::CartTill;
+use ports::{Live, WallClock};
 use store::Checkouts;
 
 use crate::{
@@ -59,23 +66,42 @@ pub struct Neighbours {
     pub payments: Payments,
 }
 
+impl World for Live {
+    type Checkouts = Checkouts;
+    type Stock = Stock;
+    type Orders = Bookings;
+    type Till = CartTill;
+    type Clock = WallClock;
+}
+
 impl Checkouting {
     /// Opens the room.
     #[must_use]
     pub fn new(config: &Config, with: Neighbours) -> Self {
-        let settlement = Settlement {
-            checkouts: Checkouts::new(&with.mongo),
+        let checkouts = Checkouts::new(&with.mongo);
+        let orders = Bookings {
             mongo: with.mongo,
-            stock: with.stock,
-            carts: with.carts,
+            checkouts: checkouts.clone(),
+            carts: with.carts.clone(),
             orders: with.orders,
+        };
+        let settlement = Settlement {
+            checkouts,
+            stock: with.stock,
+            orders,
             payments: with.payments,
+            clock: WallClock,
             config: config.checkout.clone(),
             queue: queue::Queue::default(),
         };
+        let till = CartTill {
+            carts: with.carts,
+            catalog: with.catalog,
+            store: config.store.clone(),
+        };
         Self {
             settlement,
-            catalog: with.catalog,
+            till,
             store: config.store.clone(),
         }
     }

@@ -5,19 +5,17 @@
 use std::time::Duration;
 
 use super::{
-    Checkouts, Settlement,
+    Settlement,
     error::{CheckoutError, ShortLine},
-    model::{Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, order_number},
-    totals::{ChosenShipping, shipping_methods, totals},
+    model::{Checkout, CheckoutStatus, EndReason, SeenCart},
+    ports::{CheckoutStore, Live, Till, World},
 };
 use crate::{
     address::PostalAddress,
-    cart::{Cart, CartView},
-    catalog::{Catalog, Offer, Shortage},
+    catalog::{Shortage, StockRoom},
     config::StoreConfig,
     faults::{Point, crash_point},
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
-    money::Money,
     payments::{GatewayError, NewPayment, PaymentLine},
 };
 
@@ -45,14 +43,14 @@ pub struct Wish {
 
 /// Begins checkouts.
 #[derive(Clone)]
-pub struct Checkouting {
-    pub(super) settlement: Settlement,
-    pub(super) catalog: Catalog,
+pub struct Checkouting<W: World = Live> {
+    pub(super) settlement: Settlement<W>,
+    pub(super) till: W::Till,
     pub(super) store: StoreConfig,
 }
 
-impl Checkouting {
-    fn checkouts(&self) -> &Checkouts {
+impl<W: World> Checkouting<W> {
+    fn checkouts(&self) -> &W::Checkouts {
         &self.settlement.checkouts
     }
 
@@ -82,14 +80,15 @@ impl Checkouting {
 
     /// Freezes the cart and writes the checkout.
     async fn begin(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
-        let cart = CartId::from_object_id(wish.user.object_id());
-        let cart = self.settlement.carts.snapshot(cart).await?;
-        let checkout = self.freeze(id, wish, &cart).await?;
-        for _ in 0..MAX_TRIES {
+        let checkout = self.till.freeze(id, wish).await?;
+        for tries in 0..MAX_TRIES {
+            // Never after the last try: whoever gives up must not end the one that won.
+            if tries > 0 {
+                self.supersede(checkout.cart).await?;
+            }
             if self.checkouts().begin(&checkout, self.life()).await? {
                 return Ok(checkout);
             }
-            self.supersede(cart.id).await?;
         }
         Err(CheckoutError::Contended)
     }
@@ -125,99 +124,6 @@ impl Checkouting {
             .await?;
         self.checkouts().stock_settled(checkout.id).await?;
         Ok(())
-    }
-
-    /// Prices the cart from the primary and compares it with what the buyer saw.
-    async fn freeze(
-        &self,
-        id: CheckoutId,
-        wish: &Wish,
-        cart: &Cart,
-    ) -> Result<Checkout, CheckoutError> {
-        let view: CartView = self.settlement.carts.view(cart).await?;
-        let items: Vec<_> = cart
-            .items
-            .iter()
-            .map(|line| (line.id, line.quantity))
-            .collect();
-        if !wish.seen.matches(cart.version, &items, view.total) {
-            return Err(CheckoutError::CartChanged(Box::new(view)));
-        }
-        if cart.items.is_empty() {
-            return Err(CheckoutError::CartEmpty);
-        }
-        let variants: Vec<VariantId> = cart.items.iter().map(|line| line.variant).collect();
-        let offers = self.catalog.offers_now(&variants).await?;
-        let mut lines = Vec::with_capacity(cart.items.len());
-        let mut gone = Vec::new();
-        for line in &cart.items {
-            match offers.get(&line.variant).filter(|offer| offer.on_sale) {
-                Some(offer) => lines.push(frozen(line, offer)?),
-                None => gone.push(Shortage {
-                    variant: line.variant,
-                    wanted: line.quantity,
-                    available: 0,
-                }),
-            }
-        }
-        if !gone.is_empty() {
-            return Err(short(
-                cart.items.iter().map(|line| (line.id, line.variant)),
-                &gone,
-            ));
-        }
-        let subtotal = Money::sum(
-            self.store.currency,
-            lines.iter().map(|line| line.line_total),
-        )?;
-        // The view came from the node's cache; the primary has the last word on prices.
-        if subtotal.minus(view.discount_total)? != view.total {
-            return Err(CheckoutError::CartChanged(Box::new(view)));
-        }
-        let goods = view.total;
-        let country = &wish.shipping_address.country;
-        let mut methods = shipping_methods(&self.store, country, goods);
-        let chosen = methods.find(|(method, _)| method.id == wish.shipping_method);
-        let (method, price) = chosen.ok_or(CheckoutError::NoSuchShipping)?;
-        let shipping = ChosenShipping {
-            id: method.id.clone(),
-            name: method.name.clone(),
-            price,
-        };
-        let totals = totals(
-            &self.store,
-            lines.iter().map(|line| line.line_total),
-            view.discount_total,
-            price,
-            &wish.shipping_address,
-        )?;
-        Ok(Checkout {
-            id,
-            user: wish.user,
-            cart: cart.id,
-            number: order_number(id),
-            status: CheckoutStatus::Preparing,
-            lines,
-            totals,
-            shipping,
-            shipping_address: wish.shipping_address.clone(),
-            billing_address: wish.billing_address.clone(),
-            return_url: wish.return_url.clone(),
-            cancel_url: wish.cancel_url.clone(),
-            provider_order: None,
-            approve_url: None,
-            capture_sent: false,
-            capture: None,
-            reason: None,
-            refund_due: false,
-            refund: None,
-            stock_open: true,
-            order: None,
-            expires_at: Checkout::UNSET,
-            version: 1,
-            created_at: Checkout::UNSET,
-            updated_at: Checkout::UNSET,
-        })
     }
 
     /// Holds the stock and makes the payment.
@@ -361,7 +267,10 @@ impl Checkout {
 }
 
 /// Names the lines of the variants that are short.
-fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage]) -> CheckoutError {
+pub(super) fn short(
+    lines: impl Iterator<Item = (LineId, VariantId)>,
+    missing: &[Shortage],
+) -> CheckoutError {
     let named = lines
         .enumerate()
         .filter_map(|(place, (item_id, variant_id))| {
@@ -378,25 +287,4 @@ fn short(lines: impl Iterator<Item = (LineId, VariantId)>, missing: &[Shortage])
             })
         });
     CheckoutError::Short(named.collect())
-}
-
-fn frozen(line: &crate::cart::Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
-    let mut options = offer.options.clone();
-    options.extend(
-        line.options
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    Ok(CheckoutLine {
-        line: line.id,
-        product: offer.product,
-        variant: offer.variant,
-        sku: offer.sku.clone(),
-        title: offer.title.clone(),
-        options,
-        image: offer.image.clone(),
-        unit_price: offer.unit_price,
-        quantity: line.quantity,
-        line_total: offer.unit_price.times(line.quantity)?,
-    })
 }

@@ -5,8 +5,12 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 
-use super::settle::{SettleError, Settlement};
+use super::{
+    ports::{CheckoutStore, World},
+    settle::{SettleError, Settlement},
+};
 use crate::{
+    catalog::StockRoom,
     id::CheckoutId,
     mongo::{Mongo, StoreError, lease::Lease},
     orders::Refunds,
@@ -82,34 +86,42 @@ impl Sweep {
         if !self.lease.take(self.every.saturating_mul(3)).await? {
             return Ok(());
         }
-        let idle = self.every.min(Duration::from_secs(5));
-        let unfinished = self.settlement.checkouts.unfinished(idle).await?;
+        self.settlement.sweep(self.every).await?;
+        self.refunds.resume().await
+    }
+}
+
+impl<W: World> Settlement<W> {
+    /// One round of a sweep that comes `every` so often: settles what nobody came back for and frees
+    /// holds that no checkout stands behind. Several nodes may sweep at once.
+    pub(super) async fn sweep(&self, every: Duration) -> Result<(), StoreError> {
+        let idle = every.min(Duration::from_secs(5));
+        let unfinished = self.checkouts.unfinished(idle).await?;
         futures_util::stream::iter(unfinished)
             .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
             .await;
-        self.free_orphans().await?;
-        self.refunds.resume().await
+        self.free_orphans().await
     }
 
     async fn look_after(&self, id: CheckoutId) {
-        match self.settlement.settle(id).await {
+        match self.settle(id).await {
             Ok(settled) => tracing::debug!(checkout.id = %id, ?settled, "looked after"),
             Err(SettleError::NotFound) => return,
             Err(error) => tracing::warn!(checkout.id = %id, %error, "cannot settle now"),
         }
-        if let Err(error) = self.settlement.checkouts.looked_at(id).await {
+        if let Err(error) = self.checkouts.looked_at(id).await {
             tracing::warn!(checkout.id = %id, %error, "cannot mark a look");
         }
     }
 
     /// Frees holds that lapsed and whose checkout is over or was never written.
     async fn free_orphans(&self) -> Result<(), StoreError> {
-        for (checkout, variant) in self.settlement.stock.expired_holds().await? {
-            let found = self.settlement.checkouts.find(checkout).await?;
+        for (checkout, variant) in self.stock.expired_holds().await? {
+            let found = self.checkouts.find(checkout).await?;
             let over = found.is_none_or(|c| c.status.is_final() && c.order.is_none());
             if over {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
-                self.settlement.stock.release(checkout, [variant]).await?;
+                self.stock.release(checkout, vec![variant]).await?;
             }
         }
         Ok(())

@@ -7,21 +7,18 @@
 
 use std::time::Duration;
 
-use mongodb::ClientSession;
-
 use crate::{
-    cart::Carts,
-    catalog::Stock,
+    catalog::StockRoom,
     checkout::{
         model::{CaptureRecord, Checkout, CheckoutStatus, EndReason, Standing, Step},
+        ports::{Booking, CheckoutStore, Clock, Live, OrderBook, World},
         queue::Queue,
-        store::Checkouts,
     },
     config::CheckoutConfig,
     faults::{Point, crash_point},
-    id::{CartId, CheckoutId, LineId, OrderId},
-    mongo::{Mongo, StoreError},
-    orders::{NewOrder, OrderItem, OrderPayment, Orders, PaymentStatus},
+    id::{CheckoutId, OrderId},
+    mongo::StoreError,
+    orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
     payments::{
         GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus, RefundStatus,
     },
@@ -85,18 +82,17 @@ impl From<Settled> for Turn {
 
 /// Everything that settling touches.
 #[derive(Clone)]
-pub struct Settlement {
-    pub(super) mongo: Mongo,
-    pub(super) checkouts: Checkouts,
-    pub(super) stock: Stock,
-    pub(super) carts: Carts,
-    pub(super) orders: Orders,
+pub struct Settlement<W: World = Live> {
+    pub(super) checkouts: W::Checkouts,
+    pub(super) stock: W::Stock,
+    pub(super) orders: W::Orders,
     pub(super) payments: Payments,
+    pub(super) clock: W::Clock,
     pub(super) config: CheckoutConfig,
     pub(super) queue: Queue,
 }
 
-impl Settlement {
+impl<W: World> Settlement<W> {
     /// Brings a checkout as far as it can be brought now.
     ///
     /// # Errors
@@ -226,7 +222,7 @@ impl Settlement {
             Err(GatewayError::Refused {
                 status: CONFLICT, ..
             }) => {
-                tokio::time::sleep(IN_PROGRESS).await;
+                self.clock.pause(IN_PROGRESS).await;
                 Ok(Turn::Again)
             }
             Err(GatewayError::Refused {
@@ -333,34 +329,20 @@ impl Settlement {
         Ok(Turn::Again)
     }
 
-    /// One transaction: order and event, checkout completed, cart emptied of what was bought.
     async fn place(
         &self,
         checkout: &Checkout,
         payment: ProviderOrderId,
         capture: &CaptureRecord,
     ) -> Result<(), StoreError> {
-        let writing = Writing {
-            room: self.clone(),
+        let bought = checkout.lines.iter().map(|line| (line.line, line.quantity));
+        let booking = Booking {
             checkout: checkout.id,
             cart: checkout.cart,
             order: new_order(checkout, payment, capture),
-            bought: checkout
-                .lines
-                .iter()
-                .map(|line| (line.line, line.quantity))
-                .collect(),
+            bought: bought.collect(),
         };
-        let placed = self.mongo.transaction_with(writing, |session, writing| {
-            Box::pin(async move { writing.write(session).await })
-        });
-        let placed = placed.await;
-        crash_point(Point::CommitAfter);
-        match placed {
-            // The unique indexes say that the order stands: another was first.
-            Err(error) if error.is_duplicate_key() => Ok(()),
-            other => other,
-        }
+        self.orders.book(booking).await
     }
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
@@ -410,34 +392,6 @@ impl Settlement {
             }
             Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
-    }
-}
-
-/// What the order's transaction writes.
-struct Writing {
-    room: Settlement,
-    checkout: CheckoutId,
-    cart: CartId,
-    order: NewOrder,
-    bought: Vec<(LineId, u32)>,
-}
-
-impl Writing {
-    async fn write(&self, session: &mut ClientSession) -> mongodb::error::Result<()> {
-        let room = &self.room;
-        if !room
-            .checkouts
-            .complete_in(session, self.checkout, self.order.id)
-            .await?
-        {
-            return Ok(());
-        }
-        room.orders.insert_in(session, &self.order).await?;
-        room.carts
-            .take_out_in(session, self.cart, &self.bought)
-            .await?;
-        crash_point(Point::CommitBefore);
-        Ok(())
     }
 }
 

@@ -6,7 +6,10 @@ use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::{ClientSession, Collection, options::ReturnDocument};
 
-use super::model::{CaptureRecord, Checkout, CheckoutStatus, EndReason};
+use super::{
+    model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
+    ports::CheckoutStore,
+};
 use crate::{
     clock::Timestamp,
     id::{CartId, CheckoutId, OrderId, UserId},
@@ -19,7 +22,7 @@ const SWEEP: i64 = 200;
 
 /// The documents of checkouts.
 #[derive(Debug, Clone)]
-pub(super) struct Checkouts {
+pub struct Checkouts {
     documents: Collection<Checkout>,
 }
 
@@ -76,58 +79,6 @@ impl Checkouts {
         }
     }
 
-    /// Writes a new checkout that lapses `life` from now; `false` where the cart has an open one.
-    /// Index used: `_id`.
-    pub(super) async fn begin(
-        &self,
-        checkout: &Checkout,
-        life: Duration,
-    ) -> Result<bool, StoreError> {
-        let times =
-            doc! { "created_at": "$$NOW", "updated_at": "$$NOW", "expires_at": from_now(life) };
-        let fresh = doc! { "$mergeObjects": [literal(to_document(checkout)?), times] };
-        let whole = vec![doc! { "$replaceWith": { "$cond": [
-            { "$eq": [{ "$type": "$status" }, "missing"] }, fresh, "$$ROOT",
-        ] } }];
-        match self
-            .documents
-            .update_one(doc! { "_id": checkout.id }, whole)
-            .upsert(true)
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(error) if crate::mongo::is_duplicate_key(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Reads one. Index used: `_id`.
-    pub(super) async fn find(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        Ok(self.documents.find_one(doc! { "_id": id }).await?)
-    }
-
-    /// The open checkout of a cart. Index used: `open_cart`.
-    pub(super) async fn open_of(&self, cart: CartId) -> Result<Option<Checkout>, StoreError> {
-        let open = doc! { "cart": cart, "status": { "$in": OPEN.to_vec() } };
-        Ok(self.documents.find_one(open).await?)
-    }
-
-    /// The checkout of a payment. Index used: `provider_order`.
-    pub(super) async fn of_payment(
-        &self,
-        id: &ProviderOrderId,
-    ) -> Result<Option<Checkout>, StoreError> {
-        Ok(self
-            .documents
-            .find_one(doc! { "provider_order": id })
-            .await?)
-    }
-
-    /// The checkout of a capture. Index used: `capture`.
-    pub(super) async fn of_capture(&self, id: &CaptureId) -> Result<Option<Checkout>, StoreError> {
-        Ok(self.documents.find_one(doc! { "capture.id": id }).await?)
-    }
-
     /// Makes a change if the checkout still stands at `from`; `None` when another was first.
     /// Index used: `_id`.
     async fn change(
@@ -141,66 +92,6 @@ impl Checkouts {
             .documents
             .find_one_and_update(unmoved, changing(fields));
         Ok(changed.return_document(ReturnDocument::After).await?)
-    }
-
-    /// Opens it to the buyer, with the whole reservation before them.
-    pub(super) async fn await_approval(
-        &self,
-        id: CheckoutId,
-        payment: &ProviderOrder,
-        life: Duration,
-    ) -> Result<Option<Checkout>, StoreError> {
-        let fields = doc! {
-            "status": CheckoutStatus::AwaitingApproval.as_str(),
-            "provider_order": &payment.id,
-            "approve_url": literal(payment.approve_url.clone()),
-            "expires_at": from_now(life),
-        };
-        self.change(id, CheckoutStatus::Preparing, fields).await
-    }
-
-    /// Begins to take the money.
-    pub(super) async fn begin_capture(
-        &self,
-        id: CheckoutId,
-    ) -> Result<Option<Checkout>, StoreError> {
-        let fields = doc! { "status": CheckoutStatus::Capturing.as_str() };
-        self.change(id, CheckoutStatus::AwaitingApproval, fields)
-            .await
-    }
-
-    /// Writes down that a capture will be sent.
-    pub(super) async fn intend_capture(
-        &self,
-        id: CheckoutId,
-    ) -> Result<Option<Checkout>, StoreError> {
-        self.change(id, CheckoutStatus::Capturing, doc! { "capture_sent": true })
-            .await
-    }
-
-    /// Hands it back to the buyer: the funding was declined, the same payment can be approved anew.
-    pub(super) async fn back_to_buyer(
-        &self,
-        id: CheckoutId,
-        life: Duration,
-    ) -> Result<Option<Checkout>, StoreError> {
-        let fields = doc! {
-            "status": CheckoutStatus::AwaitingApproval.as_str(),
-            "capture_sent": false,
-            "capture": Bson::Null,
-            "expires_at": from_now(life),
-        };
-        self.change(id, CheckoutStatus::Capturing, fields).await
-    }
-
-    /// Writes down the money taken.
-    pub(super) async fn captured(
-        &self,
-        id: CheckoutId,
-        capture: &CaptureRecord,
-    ) -> Result<Option<Checkout>, StoreError> {
-        let fields = doc! { "capture": literal(to_document(capture)?) };
-        self.change(id, CheckoutStatus::Capturing, fields).await
     }
 
     /// Completes it, inside the transaction that makes the order; `false` when another was first.
@@ -220,9 +111,103 @@ impl Checkouts {
             .await?;
         Ok(changed.matched_count == 1)
     }
+}
 
-    /// Ends it without an order; `None` when it has moved on.
-    pub(super) async fn end(
+impl CheckoutStore for Checkouts {
+    // Index used: `_id`.
+    async fn begin(&self, checkout: &Checkout, life: Duration) -> Result<bool, StoreError> {
+        let times =
+            doc! { "created_at": "$$NOW", "updated_at": "$$NOW", "expires_at": from_now(life) };
+        let fresh = doc! { "$mergeObjects": [literal(to_document(checkout)?), times] };
+        let whole = vec![doc! { "$replaceWith": { "$cond": [
+            { "$eq": [{ "$type": "$status" }, "missing"] }, fresh, "$$ROOT",
+        ] } }];
+        match self
+            .documents
+            .update_one(doc! { "_id": checkout.id }, whole)
+            .upsert(true)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if crate::mongo::is_duplicate_key(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    // Index used: `_id`.
+    async fn find(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
+        Ok(self.documents.find_one(doc! { "_id": id }).await?)
+    }
+
+    // Index used: `open_cart`.
+    async fn open_of(&self, cart: CartId) -> Result<Option<Checkout>, StoreError> {
+        let open = doc! { "cart": cart, "status": { "$in": OPEN.to_vec() } };
+        Ok(self.documents.find_one(open).await?)
+    }
+
+    // Index used: `provider_order`.
+    async fn of_payment(&self, id: &ProviderOrderId) -> Result<Option<Checkout>, StoreError> {
+        Ok(self
+            .documents
+            .find_one(doc! { "provider_order": id })
+            .await?)
+    }
+
+    // Index used: `capture`.
+    async fn of_capture(&self, id: &CaptureId) -> Result<Option<Checkout>, StoreError> {
+        Ok(self.documents.find_one(doc! { "capture.id": id }).await?)
+    }
+
+    async fn await_approval(
+        &self,
+        id: CheckoutId,
+        payment: &ProviderOrder,
+        life: Duration,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! {
+            "status": CheckoutStatus::AwaitingApproval.as_str(),
+            "provider_order": &payment.id,
+            "approve_url": literal(payment.approve_url.clone()),
+            "expires_at": from_now(life),
+        };
+        self.change(id, CheckoutStatus::Preparing, fields).await
+    }
+
+    async fn begin_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! { "status": CheckoutStatus::Capturing.as_str() };
+        self.change(id, CheckoutStatus::AwaitingApproval, fields)
+            .await
+    }
+
+    async fn intend_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
+        self.change(id, CheckoutStatus::Capturing, doc! { "capture_sent": true })
+            .await
+    }
+
+    async fn back_to_buyer(
+        &self,
+        id: CheckoutId,
+        life: Duration,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! {
+            "status": CheckoutStatus::AwaitingApproval.as_str(),
+            "capture_sent": false,
+            "capture": Bson::Null,
+            "expires_at": from_now(life),
+        };
+        self.change(id, CheckoutStatus::Capturing, fields).await
+    }
+
+    async fn captured(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureRecord,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let fields = doc! { "capture": literal(to_document(capture)?) };
+        self.change(id, CheckoutStatus::Capturing, fields).await
+    }
+
+    async fn end(
         &self,
         checkout: &Checkout,
         to: CheckoutStatus,
@@ -237,8 +222,8 @@ impl Checkouts {
         self.change(checkout.id, checkout.status, fields).await
     }
 
-    /// Ends it as expired, if by the database's clock it is. Index used: `_id`.
-    pub(super) async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
+    // Index used: `_id`.
+    async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
         let lapsed = doc! {
             "_id": checkout.id,
             "status": checkout.status.as_str(),
@@ -252,8 +237,7 @@ impl Checkouts {
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    /// Writes down that no stock is held for it any more.
-    pub(super) async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
+    async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });
         self.documents
             .update_one(doc! { "_id": id }, fields)
@@ -261,8 +245,7 @@ impl Checkouts {
         Ok(())
     }
 
-    /// Writes down that its money went back.
-    pub(super) async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
+    async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
         let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
         self.documents
             .update_one(doc! { "_id": id }, fields)
@@ -270,15 +253,14 @@ impl Checkouts {
         Ok(())
     }
 
-    /// Units of each variant that open checkouts of `user` want. Index used: `status`.
-    pub(super) async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
+    // Index used: `status`.
+    async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
         let open = doc! { "user": user, "status": { "$in": OPEN.to_vec() } };
         Ok(self.documents.find(open).await?.try_collect().await?)
     }
 
-    /// Checkouts that want looking after: unchanged for `idle` and not done. Indexes used: `status`,
-    /// `stock_open`, `refund_due`.
-    pub(super) async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
+    // Indexes used: `status`, `stock_open`, `refund_due`.
+    async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
         let quiet = doc! { "$lt": ["$updated_at", { "$subtract": ["$$NOW", millis(idle)] }] };
         let wanted = doc! {
             "$or": [{ "status": { "$in": OPEN.to_vec() } }, { "stock_open": true }, { "refund_due": true }],
@@ -298,8 +280,8 @@ impl Checkouts {
         Ok(ids.map(CheckoutId::from_object_id).collect())
     }
 
-    /// Marks a look, so that the next sweep begins with others. Index used: `_id`.
-    pub(super) async fn looked_at(&self, id: CheckoutId) -> Result<(), StoreError> {
+    // Index used: `_id`.
+    async fn looked_at(&self, id: CheckoutId) -> Result<(), StoreError> {
         let touch = vec![doc! { "$set": { "updated_at": "$$NOW" } }];
         self.documents.update_one(doc! { "_id": id }, touch).await?;
         Ok(())

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    catalog::{self, HoldLine, Options, Stock},
+    catalog::{self, HoldLine, Options, Stock, StockRoom},
     config::MongoConfig,
     id::{CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::{Currency, Money},
@@ -86,7 +86,10 @@ impl TestShop {
             let life = std::time::Duration::from_mins(1);
             let held = self.stock.hold(new.checkout, &[line], life).await;
             held.unwrap().unwrap();
-            self.stock.sell(new.checkout, [item.variant]).await.unwrap();
+            self.stock
+                .sell(new.checkout, vec![item.variant])
+                .await
+                .unwrap();
         }
         order
     }

@@ -15,5 +15,6 @@ mod invariants;
 mod journey;
 mod packaging;
 mod platform;
+mod races;
 mod real_catalogues;
 mod support;

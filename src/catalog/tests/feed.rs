@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    catalog::{HoldLine, cache::Shelf, model::Product, view::Shelved},
+    catalog::{HoldLine, StockRoom, cache::Shelf, model::Product, view::Shelved},
     id::{CheckoutId, ProductId},
 };
 

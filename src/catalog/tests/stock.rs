@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    catalog::HoldLine,
+    catalog::{HoldLine, StockRoom},
     id::{CheckoutId, VariantId},
 };
 
@@ -87,7 +87,7 @@ async fn a_held_variant_may_go_and_its_checkout_goes_on() {
     shop.patch(&at(&product), &patch).await.expect(200);
     let offers = shop.catalog.offers(&[black]).await.unwrap();
     assert!(offers.is_empty());
-    shop.stock.sell(checkout, [black]).await.unwrap();
+    shop.stock.sell(checkout, vec![black]).await.unwrap();
     let level = shop.stock.levels(&[black]).await.unwrap()[&black];
     assert_eq!((level.available, level.reserved), (3, 0));
     shop.close().await;
@@ -178,9 +178,9 @@ async fn the_door_is_safe_beside_holds() {
                 continue;
             }
             if keeps {
-                shop.stock.sell(checkout, [id]).await.unwrap();
+                shop.stock.sell(checkout, vec![id]).await.unwrap();
             } else {
-                shop.stock.release(checkout, [id]).await.unwrap();
+                shop.stock.release(checkout, vec![id]).await.unwrap();
             }
         }
     };

@@ -3,9 +3,12 @@ use std::collections::HashMap;
 use futures_util::{TryStreamExt, future::join_all};
 
 use super::*;
-use crate::orders::{
-    model::{RefundLine, Refusal},
-    testing::{Mood, TestShop, history_is_legal, new_order, place, usd},
+use crate::{
+    catalog::StockRoom,
+    orders::{
+        model::{RefundLine, Refusal},
+        testing::{Mood, TestShop, history_is_legal, new_order, place, usd},
+    },
 };
 
 fn wish(to: OrderStatus) -> StatusWish {
@@ -309,7 +312,10 @@ async fn goods_that_are_not_booked_as_sold_yet_come_back_later() {
         .await
         .unwrap();
     assert_eq!(shop.available(item.variant).await, 0);
-    shop.stock.sell(new.checkout, [item.variant]).await.unwrap();
+    shop.stock
+        .sell(new.checkout, vec![item.variant])
+        .await
+        .unwrap();
     time_passes(&shop).await;
     shop.refunds.resume().await.unwrap();
     assert_eq!(shop.available(item.variant).await, 2);

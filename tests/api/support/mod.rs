@@ -38,6 +38,16 @@ pub(crate) fn shared_dir() -> std::path::PathBuf {
     folder
 }
 
+/// How often, how many: the small form that every run of the tests takes, or the full form of
+/// `scripts/torture` (`BODEGA_TORTURE=full`).
+pub(crate) fn scaled(small: usize, full: usize) -> usize {
+    match std::env::var("BODEGA_TORTURE") {
+        Ok(form) if form == "full" => full,
+        Ok(form) => panic!("BODEGA_TORTURE is {form:?}: only \"full\" is known"),
+        Err(_) => small,
+    }
+}
+
 /// Waits until `probe` has something, polling; fails the test when it takes too long.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
@@ -261,6 +271,20 @@ impl TestShop {
         let answer = client.post("/api/auth/login", &body).await.expect(200);
         client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
         client
+    }
+
+    /// New customers, signed in; a few at a time, as each password is hashed.
+    pub(crate) async fn customers(&self, count: usize) -> Vec<Client> {
+        use futures_util::StreamExt;
+        let each = futures_util::stream::iter(0..count).map(|_| self.customer());
+        each.buffered(16).collect().await
+    }
+
+    /// The lines of one kind in the simulator's journal: the truth about the money.
+    pub(crate) async fn journal(&self, kind: &str) -> Vec<Value> {
+        let path = format!("/control/journal?kind={kind}");
+        let lines = self.paypal().get(&path).await.expect(200).body;
+        lines.as_array().unwrap().clone()
     }
 
     /// A product without options, on sale.

@@ -1,0 +1,159 @@
+//! Holding units for checkouts: the steps of a store, and how they go together.
+
+use std::{future::Future, time::Duration};
+
+use super::{HoldLine, Shortage};
+use crate::{
+    id::{CheckoutId, VariantId},
+    mongo::StoreError,
+};
+
+/// The units of a shop, as checkouts use them.
+///
+/// A store has the steps, each of them atomic for one variant; how several lines go together is the same
+/// over every store, and crash-safe because every step may be repeated.
+pub trait StockRoom: Clone + Send + Sync + 'static {
+    /// Takes one line for `checkout` until `life` from now by the database's clock; `false` where fewer
+    /// units are free, or the checkout holds the variant already.
+    fn take(
+        &self,
+        checkout: CheckoutId,
+        line: HoldLine,
+        life: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Whether `checkout` holds `variant`.
+    fn holds(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Units of `variant` that can be bought now.
+    fn free(&self, variant: VariantId) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// Keeps one hold from expiring; `false` where it is gone.
+    fn pin_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Lets one hold expire again, `life` from now.
+    fn unpin_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+        life: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the units of one hold back; a repeat changes nothing.
+    fn release_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Turns the units of one hold into sold ones; a repeat changes nothing.
+    fn sell_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Checkouts whose holds have expired by the database's clock.
+    fn expired_holds(
+        &self,
+    ) -> impl Future<Output = Result<Vec<(CheckoutId, VariantId)>, StoreError>> + Send;
+
+    /// Holds every line for `checkout` until `life` from now by the database's clock, or none of them.
+    /// Lines are taken in the order of their variants, so that two checkouts cannot wait for each other.
+    /// Lines that are short are the `Err` inside.
+    fn hold(
+        &self,
+        checkout: CheckoutId,
+        lines: &[HoldLine],
+        life: Duration,
+    ) -> impl Future<Output = Result<Result<(), Vec<Shortage>>, StoreError>> + Send {
+        async move {
+            let mut lines = lines.to_vec();
+            lines.sort_by_key(|line| line.variant);
+            let mut short = Vec::new();
+            for line in &lines {
+                let taken = self.take(checkout, *line, life).await?;
+                if !taken && !self.holds(checkout, line.variant).await? {
+                    short.push(Shortage {
+                        variant: line.variant,
+                        wanted: line.quantity,
+                        available: self.free(line.variant).await?,
+                    });
+                }
+            }
+            if short.is_empty() {
+                return Ok(Ok(()));
+            }
+            let variants = lines.iter().map(|line| line.variant).collect();
+            self.release(checkout, variants).await?;
+            Ok(Err(short))
+        }
+    }
+
+    /// Keeps the hold of every variant from expiring, because money is about to be moved; `false` where
+    /// one is gone.
+    fn pin(
+        &self,
+        checkout: CheckoutId,
+        variants: Vec<VariantId>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async move {
+            let mut all = true;
+            for variant in variants {
+                all &= self.pin_one(checkout, variant).await?;
+            }
+            Ok(all)
+        }
+    }
+
+    /// Lets the holds expire again, `life` from now.
+    fn unpin(
+        &self,
+        checkout: CheckoutId,
+        variants: Vec<VariantId>,
+        life: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move {
+            for variant in variants {
+                self.unpin_one(checkout, variant, life).await?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Gives held units back; those that are not held any more stay as they are.
+    fn release(
+        &self,
+        checkout: CheckoutId,
+        variants: Vec<VariantId>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move {
+            for variant in variants {
+                self.release_one(checkout, variant).await?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Turns held units into sold ones; a repeat changes nothing.
+    fn sell(
+        &self,
+        checkout: CheckoutId,
+        variants: Vec<VariantId>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move {
+            for variant in variants {
+                self.sell_one(checkout, variant).await?;
+            }
+            Ok(())
+        }
+    }
+}

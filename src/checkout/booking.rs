@@ -1,0 +1,89 @@
+//! The one transaction that makes an order.
+
+use futures_util::FutureExt;
+use mongodb::ClientSession;
+
+use super::{
+    ports::{Booking, OrderBook},
+    store::Checkouts,
+};
+use crate::{
+    cart::Carts,
+    faults::{Point, crash_point},
+    money::Money,
+    mongo::{Mongo, StoreError},
+    orders::{Order, Orders, PaymentStatus},
+    payments::CaptureId,
+};
+
+/// The shop's orders, and what changes together with a new one.
+#[derive(Clone)]
+pub struct Bookings {
+    pub(super) mongo: Mongo,
+    pub(super) checkouts: Checkouts,
+    pub(super) carts: Carts,
+    pub(super) orders: Orders,
+}
+
+impl Bookings {
+    async fn write(
+        &self,
+        session: &mut ClientSession,
+        booking: &Booking,
+    ) -> mongodb::error::Result<()> {
+        let completed = self
+            .checkouts
+            .complete_in(session, booking.checkout, booking.order.id);
+        if !completed.await? {
+            return Ok(());
+        }
+        self.orders.insert_in(session, &booking.order).await?;
+        self.carts
+            .take_out_in(session, booking.cart, &booking.bought)
+            .await?;
+        crash_point(Point::CommitBefore);
+        Ok(())
+    }
+}
+
+impl OrderBook for Bookings {
+    async fn book(&self, booking: Booking) -> Result<(), StoreError> {
+        let context = (self.clone(), booking);
+        let placed = self
+            .mongo
+            .transaction_with(context, |session, (bookings, booking)| {
+                bookings.write(session, booking).boxed()
+            });
+        let placed = placed.await;
+        crash_point(Point::CommitAfter);
+        match placed {
+            // The unique indexes say that the order stands: another was first.
+            Err(error) if error.is_duplicate_key() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn by_capture(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
+        self.orders.by_capture(capture).await
+    }
+
+    async fn payment_changed(
+        &self,
+        capture: &CaptureId,
+        to: PaymentStatus,
+    ) -> Result<Option<Order>, StoreError> {
+        self.orders.payment_changed(capture, to).await
+    }
+
+    async fn provider_refunded(
+        &self,
+        capture: &CaptureId,
+        total_refunded: Money,
+    ) -> Result<Option<Order>, StoreError> {
+        self.orders.provider_refunded(capture, total_refunded).await
+    }
+
+    async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
+        self.orders.reversed(capture).await
+    }
+}

@@ -1,0 +1,148 @@
+//! Freezing a cart: what the buyer saw, at the prices of the primary, becomes a checkout.
+
+use super::{
+    error::CheckoutError,
+    model::{Checkout, CheckoutLine, CheckoutStatus, order_number},
+    place::{Wish, short},
+    ports::Till,
+    totals::{ChosenShipping, shipping_methods, totals},
+};
+use crate::{
+    cart::{Cart, CartView, Carts, Line},
+    catalog::{Catalog, Offer, Shortage},
+    config::StoreConfig,
+    id::{CartId, CheckoutId, VariantId},
+    money::Money,
+};
+
+/// The shop's till: its carts and its prices.
+#[derive(Clone)]
+pub struct CartTill {
+    pub(super) carts: Carts,
+    pub(super) catalog: Catalog,
+    pub(super) store: StoreConfig,
+}
+
+impl Till for CartTill {
+    async fn freeze(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
+        let cart = CartId::from_object_id(wish.user.object_id());
+        let cart = self.carts.snapshot(cart).await?;
+        self.price(id, wish, &cart).await
+    }
+}
+
+impl CartTill {
+    /// Prices the cart from the primary and compares it with what the buyer saw.
+    async fn price(
+        &self,
+        id: CheckoutId,
+        wish: &Wish,
+        cart: &Cart,
+    ) -> Result<Checkout, CheckoutError> {
+        let view: CartView = self.carts.view(cart).await?;
+        let items: Vec<_> = cart
+            .items
+            .iter()
+            .map(|line| (line.id, line.quantity))
+            .collect();
+        if !wish.seen.matches(cart.version, &items, view.total) {
+            return Err(CheckoutError::CartChanged(Box::new(view)));
+        }
+        if cart.items.is_empty() {
+            return Err(CheckoutError::CartEmpty);
+        }
+        let variants: Vec<VariantId> = cart.items.iter().map(|line| line.variant).collect();
+        let offers = self.catalog.offers_now(&variants).await?;
+        let mut lines = Vec::with_capacity(cart.items.len());
+        let mut gone = Vec::new();
+        for line in &cart.items {
+            match offers.get(&line.variant).filter(|offer| offer.on_sale) {
+                Some(offer) => lines.push(frozen(line, offer)?),
+                None => gone.push(Shortage {
+                    variant: line.variant,
+                    wanted: line.quantity,
+                    available: 0,
+                }),
+            }
+        }
+        if !gone.is_empty() {
+            return Err(short(
+                cart.items.iter().map(|line| (line.id, line.variant)),
+                &gone,
+            ));
+        }
+        let subtotal = Money::sum(
+            self.store.currency,
+            lines.iter().map(|line| line.line_total),
+        )?;
+        // The view came from the node's cache; the primary has the last word on prices.
+        if subtotal.minus(view.discount_total)? != view.total {
+            return Err(CheckoutError::CartChanged(Box::new(view)));
+        }
+        let goods = view.total;
+        let country = &wish.shipping_address.country;
+        let mut methods = shipping_methods(&self.store, country, goods);
+        let chosen = methods.find(|(method, _)| method.id == wish.shipping_method);
+        let (method, price) = chosen.ok_or(CheckoutError::NoSuchShipping)?;
+        let shipping = ChosenShipping {
+            id: method.id.clone(),
+            name: method.name.clone(),
+            price,
+        };
+        let totals = totals(
+            &self.store,
+            lines.iter().map(|line| line.line_total),
+            view.discount_total,
+            price,
+            &wish.shipping_address,
+        )?;
+        Ok(Checkout {
+            id,
+            user: wish.user,
+            cart: cart.id,
+            number: order_number(id),
+            status: CheckoutStatus::Preparing,
+            lines,
+            totals,
+            shipping,
+            shipping_address: wish.shipping_address.clone(),
+            billing_address: wish.billing_address.clone(),
+            return_url: wish.return_url.clone(),
+            cancel_url: wish.cancel_url.clone(),
+            provider_order: None,
+            approve_url: None,
+            capture_sent: false,
+            capture: None,
+            reason: None,
+            refund_due: false,
+            refund: None,
+            stock_open: true,
+            order: None,
+            expires_at: Checkout::UNSET,
+            version: 1,
+            created_at: Checkout::UNSET,
+            updated_at: Checkout::UNSET,
+        })
+    }
+}
+
+fn frozen(line: &Line, offer: &Offer) -> Result<CheckoutLine, CheckoutError> {
+    let mut options = offer.options.clone();
+    options.extend(
+        line.options
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    Ok(CheckoutLine {
+        line: line.id,
+        product: offer.product,
+        variant: offer.variant,
+        sku: offer.sku.clone(),
+        title: offer.title.clone(),
+        options,
+        image: offer.image.clone(),
+        unit_price: offer.unit_price,
+        quantity: line.quantity,
+        line_total: offer.unit_price.times(line.quantity)?,
+    })
+}

@@ -1,0 +1,219 @@
+//! The ports of the checkout core: what beginning, settling and sweeping ask of the world.
+//!
+//! In the shop ([`Live`]) they are MongoDB, the wall clock and, through
+//! [`Payments`](crate::payments::Payments), PayPal. The simulation has its own, with faults. The core
+//! itself knows neither: what is simulated is the code that runs.
+
+use std::{future::Future, time::Duration};
+
+use super::{
+    error::CheckoutError,
+    model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
+    place::Wish,
+};
+use crate::{
+    catalog::StockRoom,
+    id::{CartId, CheckoutId, LineId, UserId},
+    money::Money,
+    mongo::StoreError,
+    orders::{NewOrder, Order, PaymentStatus},
+    payments::{CaptureId, ProviderOrder, ProviderOrderId},
+};
+
+/// Where the checkout core lives.
+pub trait World: Clone + Send + Sync + 'static {
+    /// Its checkouts.
+    type Checkouts: CheckoutStore;
+    /// Its units.
+    type Stock: StockRoom;
+    /// Its orders.
+    type Orders: OrderBook;
+    /// Where carts are frozen.
+    type Till: Till;
+    /// How it waits.
+    type Clock: Clock;
+}
+
+/// The world of a running shop.
+#[derive(Debug, Clone, Copy)]
+pub struct Live;
+
+/// The documents of checkouts. Each change names the status it was judged by; time is the database's.
+pub trait CheckoutStore: Clone + Send + Sync + 'static {
+    /// Writes a new checkout that lapses `life` from now; `false` where the cart has an open one.
+    fn begin(
+        &self,
+        checkout: &Checkout,
+        life: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Reads one.
+    fn find(
+        &self,
+        id: CheckoutId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// The open checkout of a cart.
+    fn open_of(
+        &self,
+        cart: CartId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// The checkout of a payment.
+    fn of_payment(
+        &self,
+        id: &ProviderOrderId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// The checkout of a capture.
+    fn of_capture(
+        &self,
+        id: &CaptureId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Opens it to the buyer, with the whole reservation before them.
+    fn await_approval(
+        &self,
+        id: CheckoutId,
+        payment: &ProviderOrder,
+        life: Duration,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Begins to take the money.
+    fn begin_capture(
+        &self,
+        id: CheckoutId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Writes down that a capture will be sent.
+    fn intend_capture(
+        &self,
+        id: CheckoutId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Hands it back to the buyer: the funding was declined, the same payment can be approved anew.
+    fn back_to_buyer(
+        &self,
+        id: CheckoutId,
+        life: Duration,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Writes down the money taken.
+    fn captured(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureRecord,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Ends it without an order; `None` when it has moved on.
+    fn end(
+        &self,
+        checkout: &Checkout,
+        to: CheckoutStatus,
+        reason: EndReason,
+        refund_due: bool,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Ends it as expired, if by the database's clock it is.
+    fn expire(
+        &self,
+        checkout: &Checkout,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Writes down that no stock is held for it any more.
+    fn stock_settled(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes down that its money went back.
+    fn refunded(
+        &self,
+        id: CheckoutId,
+        refund: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The open checkouts of a user.
+    fn open_of_user(
+        &self,
+        user: UserId,
+    ) -> impl Future<Output = Result<Vec<Checkout>, StoreError>> + Send;
+
+    /// Checkouts that want looking after: unchanged for `idle` and not done.
+    fn unfinished(
+        &self,
+        idle: Duration,
+    ) -> impl Future<Output = Result<Vec<CheckoutId>, StoreError>> + Send;
+
+    /// Marks a look, so that the next sweep begins with others.
+    fn looked_at(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What becomes an order: written whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Booking {
+    /// The checkout that it completes.
+    pub checkout: CheckoutId,
+    /// The cart that it empties.
+    pub cart: CartId,
+    /// The order.
+    pub order: NewOrder,
+    /// What leaves the cart.
+    pub bought: Vec<(LineId, u32)>,
+}
+
+/// The orders, as the checkout makes them and tells them of their payments.
+pub trait OrderBook: Clone + Send + Sync + 'static {
+    /// One transaction: order and event, checkout completed, cart emptied of what was bought. Nothing
+    /// is written where the checkout has moved on, or its order stands already.
+    fn book(&self, booking: Booking) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The order that a capture paid.
+    fn by_capture(
+        &self,
+        capture: &CaptureId,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+
+    /// Books what became of a payment that was pending.
+    fn payment_changed(
+        &self,
+        capture: &CaptureId,
+        to: PaymentStatus,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+
+    /// Books everything that the provider has given back of a capture so far.
+    fn provider_refunded(
+        &self,
+        capture: &CaptureId,
+        total_refunded: Money,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+
+    /// Books that the money of a capture was taken back.
+    fn reversed(
+        &self,
+        capture: &CaptureId,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+}
+
+/// Where a cart becomes a checkout.
+pub trait Till: Clone + Send + Sync + 'static {
+    /// Freezes the buyer's cart at today's prices, if it is the one they saw.
+    fn freeze(
+        &self,
+        id: CheckoutId,
+        wish: &Wish,
+    ) -> impl Future<Output = Result<Checkout, CheckoutError>> + Send;
+}
+
+/// How time passes for whoever waits.
+pub trait Clock: Clone + Send + Sync + 'static {
+    /// Waits for `pause`.
+    fn pause(&self, pause: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// The wall clock.
+#[derive(Debug, Clone, Copy)]
+pub struct WallClock;
+
+impl Clock for WallClock {
+    async fn pause(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+}
