@@ -1,8 +1,13 @@
-//! Faults on demand, for tests: crash points. Nothing of this is in a build without the feature `faults`.
+//! Faults on demand, for tests: crash points, and saboteurs that the tests must catch. A build without the
+//! feature `faults` has neither: a crash point is nothing, and no saboteur is ever planted.
 //!
 //! `CRASH_AT=name:n` makes the process abort, as a power cut would, at its n-th passage of the point of
-//! that name; `name` alone means the first. A name that nobody knows ends the process at once, so that no
-//! test passes because it has misspelt one.
+//! that name; `name` alone means the first.
+//!
+//! `BODEGA_PLANT=name` plants the saboteur of that name: at its place in the code a rule is broken. What
+//! catches each is shown by `scripts/lib/planted-faults` and stands in `docs/reliability-planted.md`.
+//!
+//! A name that nobody knows ends the process at once, so that no test passes because it has misspelt one.
 
 macro_rules! named {
     ($(#[$about:meta])* $kind:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
@@ -71,13 +76,71 @@ named! {
     }
 }
 
+named! {
+    /// A rule that can be broken, to see whether the tests notice.
+    Plant {
+        /// The unique indexes `checkout` and `capture` are made as plain ones.
+        IndexDropped = "index-dropped",
+        /// Writes are confirmed by one member, unjournaled.
+        WritesUnconfirmed = "writes-unconfirmed",
+        /// A message that is repeated is stored again.
+        InboxRepeats = "inbox-repeats",
+        /// A capture is sent without its request id.
+        CaptureKeyless = "capture-keyless",
+        /// Shares are computed in floating point.
+        ShareInFloats = "share-in-floats",
+        /// A capture of any amount pays.
+        AmountUnchecked = "amount-unchecked",
+        /// Stock is held whether there is enough or not.
+        HoldUnconditional = "hold-unconditional",
+        /// Holds are never given back.
+        HoldKept = "hold-kept",
+        /// Refunds have no limit.
+        RefundUnlimited = "refund-unlimited",
+        /// A buyer's events do not count 1, 2, 3.
+        EventUnnumbered = "event-unnumbered",
+        /// Foreign pages may use the cookie.
+        OriginUnchecked = "origin-unchecked",
+        /// A spent refresh token does not end its family.
+        FamilyKept = "family-kept",
+        /// Webhook messages are not verified.
+        WebhookUnverified = "webhook-unverified",
+        /// The checksum of a webhook message is taken over its JSON written anew.
+        ChecksumOfCopy = "checksum-of-copy",
+        /// IPN messages are believed without asking PayPal.
+        IpnUnverified = "ipn-unverified",
+        /// A checkout expires by the node's own clock.
+        LocalClock = "local-clock",
+        /// A return can be taken into stock twice.
+        RestockTwice = "restock-twice",
+        /// A pending capture counts as paid.
+        PendingPaid = "pending-paid",
+        /// An idempotency key replays its answer to any request.
+        FingerprintIgnored = "fingerprint-ignored",
+        /// The buyer says what the cart costs.
+        TotalBelieved = "total-believed",
+        /// An order may take any status.
+        TransitionUnchecked = "transition-unchecked",
+        /// Anyone may see a checkout.
+        StrangerServed = "stranger-served",
+    }
+}
+
 /// Does nothing in this build.
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub const fn crash_point(_point: Point) {}
 
+/// Never, in this build.
+#[cfg(not(feature = "faults"))]
+#[inline]
+#[must_use]
+pub const fn planted(_plant: Plant) -> bool {
+    false
+}
+
 #[cfg(feature = "faults")]
-pub use on::crash_point;
+pub use on::{crash_point, planted};
 
 #[cfg(feature = "faults")]
 mod on {
@@ -86,7 +149,7 @@ mod on {
         atomic::{AtomicU32, Ordering},
     };
 
-    use super::Point;
+    use super::{Plant, Point};
 
     /// Where this process is to die.
     struct Aim {
@@ -105,6 +168,9 @@ mod on {
         })
     });
 
+    static PLANTED: LazyLock<Option<Plant>> =
+        LazyLock::new(|| Some(Plant::called(&std::env::var("BODEGA_PLANT").ok()?)));
+
     /// Ends the process over a name that means nothing.
     pub(super) fn refuse(name: &str) -> ! {
         eprintln!("faults: nothing is called {name}");
@@ -117,6 +183,25 @@ mod on {
         if aim.point == point && aim.passed.fetch_add(1, Ordering::SeqCst) + 1 == aim.passage {
             eprintln!("faults: crash at {}:{}", point.name(), aim.passage);
             std::process::abort();
+        }
+    }
+    /// Whether this rule is to be broken.
+    #[must_use]
+    pub fn planted(plant: Plant) -> bool {
+        *PLANTED == Some(plant)
+    }
+}
+
+#[cfg(all(test, feature = "faults"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_saboteur_has_tests_that_are_to_catch_it() {
+        let list = include_str!("../scripts/lib/planted-faults");
+        for plant in Plant::ALL {
+            let row = format!("\n{}|", plant.name());
+            assert!(list.contains(&row), "{} is not in the list", plant.name());
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::StockRoom;
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{CheckoutId, ProductId, VariantId},
     mongo::{Mongo, StoreError, schema},
 };
@@ -298,8 +299,13 @@ impl Stock {
     /// When the database refuses.
     pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
+        let known = if planted(Plant::RestockTwice) {
+            ""
+        } else {
+            key
+        };
         let fresh =
-            doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
+            doc! { "_id": line.variant, "returns": { "$ne": known }, "sold": { "$gte": quantity } };
         let back = doc! {
             "$inc": { "available": quantity, "sold": -quantity },
             "$push": { "returns": key },
@@ -345,9 +351,14 @@ impl StockRoom for Stock {
         life: Duration,
     ) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
+        let enough = if planted(Plant::HoldUnconditional) {
+            i64::MIN
+        } else {
+            quantity
+        };
         let free = doc! {
             "_id": line.variant,
-            "available": { "$gte": quantity },
+            "available": { "$gte": enough },
             "holds.checkout": { "$ne": checkout },
         };
         let hold = doc! {
@@ -405,6 +416,9 @@ impl StockRoom for Stock {
         checkout: CheckoutId,
         variant: VariantId,
     ) -> Result<(), StoreError> {
+        if planted(Plant::HoldKept) {
+            return Ok(());
+        }
         let give_back = doc! { "$set": {
             "available": { "$add": ["$available", held_by(checkout)] },
             "holds": without(checkout),

@@ -21,6 +21,7 @@ use crate::{
     catalog::{Image, Options},
     clock::Timestamp,
     config::Config,
+    faults::{Plant, planted},
     http::{Body, Params, RequestId},
     id::{CheckoutId, LineId, OrderId, ProductId, VariantId},
     idempotency::{Idempotency, IdempotencyKey},
@@ -329,7 +330,7 @@ async fn own_checkout(
 ) -> Result<Checkout, Problem> {
     let found = checkouting.settlement.checkouts.find(id).await?;
     found
-        .filter(|checkout| checkout.user == principal.user)
+        .filter(|checkout| checkout.user == principal.user || planted(Plant::StrangerServed))
         .ok_or_else(Problem::not_found)
 }
 

@@ -8,6 +8,7 @@ use crate::{
     address::PostalAddress,
     catalog::{HoldLine, Image, Options},
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::Money,
     payments::{Capture, CaptureId, CaptureStatus, ProviderOrderId, RequestKey},
@@ -168,6 +169,7 @@ impl CaptureRecord {
             CaptureStatus::Completed
             | CaptureStatus::PartiallyRefunded
             | CaptureStatus::Refunded => Standing::Paid,
+            CaptureStatus::Pending(_) if planted(Plant::PendingPaid) => Standing::Paid,
             CaptureStatus::Pending(_) | CaptureStatus::Other(_) => Standing::Pending,
             CaptureStatus::Declined => Standing::Declined,
         };
@@ -316,7 +318,7 @@ impl Checkout {
     /// Whether `capture` is exactly what the buyer agreed to pay.
     #[must_use]
     pub fn is_paid_by(&self, capture: &CaptureRecord) -> bool {
-        capture.amount == Some(self.totals.total)
+        capture.amount == Some(self.totals.total) || planted(Plant::AmountUnchecked)
     }
 }
 
@@ -340,7 +342,8 @@ impl SeenCart {
             items.sort_unstable();
             items
         };
-        self.version == version && self.total == total && sorted(&self.items) == sorted(items)
+        let same_total = self.total == total || planted(Plant::TotalBelieved);
+        self.version == version && same_total && sorted(&self.items) == sorted(items)
     }
 }
 

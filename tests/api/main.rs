@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod checkout;
+mod crash;
 mod invariants;
 mod journey;
 mod packaging;

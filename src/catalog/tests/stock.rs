@@ -268,3 +268,28 @@ async fn offers_say_what_can_be_bought_now() {
     assert!(!shop.catalog.offers_now(&[black]).await.unwrap()[&black].on_sale);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_return_is_taken_back_once() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let line = HoldLine {
+        variant: variant(&product, 0),
+        quantity: 1,
+    };
+    for _ in 0..3 {
+        let (checkout, life) = (CheckoutId::new(), Duration::from_mins(1));
+        let held = shop.stock.hold(checkout, &[line], life).await;
+        held.unwrap().unwrap();
+        shop.stock.sell(checkout, vec![line.variant]).await.unwrap();
+    }
+    let free = shop.stock.free(line.variant).await.unwrap();
+    // A worker that was held up tells of the same return again.
+    for _ in 0..3 {
+        assert!(shop.stock.take_back("a return", line).await.unwrap());
+    }
+    assert_eq!(shop.stock.free(line.variant).await.unwrap(), free + 1);
+    assert!(shop.stock.take_back("another", line).await.unwrap());
+    assert_eq!(shop.stock.free(line.variant).await.unwrap(), free + 2);
+    shop.close().await;
+}
