@@ -138,7 +138,7 @@ impl Idempotency {
         let fingerprint = format!("{:x}", Sha256::digest(&body));
         match self.begin(&id, &fingerprint).await? {
             Begun::Replay(answer) => Ok(replay(&answer)),
-            Begun::Run(subject) => match self.hold_during(&id, work(subject)).await {
+            Begun::Run(subject) => match self.hold_during(&id, Box::pin(work(subject))).await {
                 Ok(response) => {
                     crash_point(Point::Response);
                     self.finish(&id, response).await
