@@ -14,6 +14,7 @@ pub mod checkout;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod discounts;
 pub mod faults;
 pub mod http;
 pub mod id;

@@ -12,7 +12,8 @@ use crate::{
     money::Money,
     orders::PaymentStatus,
     payments::{
-        Capture, CaptureId, CaptureStatus, Dispute, Hint, HintError, HintSink, ProviderOrderId,
+        Capture, CaptureId, CaptureStatus, Dispute, GatewayError, Hint, HintError, HintSink,
+        ProviderOrderId, ProviderRefundId,
     },
 };
 
@@ -33,9 +34,15 @@ impl<W: World> HintSink for Settlement<W> {
                 } => self.capture_moved(capture, order.as_ref(), *checkout).await,
                 Hint::Refund {
                     capture,
+                    refund,
                     total_refunded,
-                    ..
-                } => self.refunded(capture, *total_refunded).await,
+                } => {
+                    let total = match total_refunded {
+                        Some(total) => Some(*total),
+                        None => self.total_with(capture, refund.as_ref()).await?,
+                    };
+                    self.refunded(capture, total).await
+                }
                 Hint::Reversal { capture, .. } => {
                     self.orders.reversed(capture).await?;
                     Ok(())
@@ -140,6 +147,25 @@ impl<W: World> Settlement<W> {
             .payment_changed(&capture.id, PaymentStatus::Completed)
             .await?;
         Ok(())
+    }
+
+    /// Everything given back of `capture` with `refund`, as the provider says when asked: an IPN message does
+    /// not tell.
+    async fn total_with(
+        &self,
+        capture: &CaptureId,
+        refund: Option<&ProviderRefundId>,
+    ) -> Result<Option<Money>, HintError> {
+        let Some(refund) = refund else {
+            return Ok(None);
+        };
+        match self.payments.refund_state(refund).await {
+            Ok(found) if found.capture.as_ref().is_none_or(|of| of == capture) => {
+                Ok(found.total_refunded)
+            }
+            Ok(_) | Err(GatewayError::NotFound) => Ok(None),
+            Err(unclear) => Err(unclear.into()),
+        }
     }
 
     /// Books what was given back, wherever that was done.

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     catalog::StockRoom,
-    id::{CartId, CheckoutId, LineId, UserId},
+    discounts::{Claim, Discounts, Refused, StaleClaim},
+    id::{CartId, CheckoutId, LineId},
     money::Money,
     mongo::StoreError,
     orders::{NewOrder, Order, PaymentStatus},
@@ -26,6 +27,8 @@ pub trait World: Clone + Send + Sync + 'static {
     type Checkouts: CheckoutStore;
     /// Its units.
     type Stock: StockRoom;
+    /// Its discount codes.
+    type Discounts: DiscountDesk;
     /// Its orders.
     type Orders: OrderBook;
     /// Where carts are frozen.
@@ -120,7 +123,7 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         checkout: &Checkout,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
-    /// Writes down that no stock is held for it any more.
+    /// Writes down that no stock is held and no discount claimed for it any more.
     fn stock_settled(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Writes down that its money went back.
@@ -130,12 +133,6 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         refund: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The open checkouts of a user.
-    fn open_of_user(
-        &self,
-        user: UserId,
-    ) -> impl Future<Output = Result<Vec<Checkout>, StoreError>> + Send;
-
     /// Checkouts that want looking after: unchanged for `idle` and not done.
     fn unfinished(
         &self,
@@ -144,6 +141,47 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
 
     /// Marks a look, so that the next sweep begins with others.
     fn looked_at(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Uses of discount codes: see [`Discounts`], whose words these are.
+pub trait DiscountDesk: Clone + Send + Sync + 'static {
+    /// Claims a use of every code for `life`, or of none of them; a repeat changes nothing.
+    fn claim(
+        &self,
+        claim: &Claim,
+        life: Duration,
+    ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>> + Send;
+
+    /// Counts the claimed uses for good.
+    fn keep(&self, claim: &Claim) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the claimed uses back.
+    fn release(&self, claim: &Claim) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Claims that have stood for longer than their life.
+    fn stale_claims(&self) -> impl Future<Output = Result<Vec<StaleClaim>, StoreError>> + Send;
+}
+
+impl DiscountDesk for Discounts {
+    async fn claim(
+        &self,
+        claim: &Claim,
+        life: Duration,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        Self::claim(self, claim, life).await
+    }
+
+    async fn keep(&self, claim: &Claim) -> Result<(), StoreError> {
+        Self::keep(self, claim).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        Self::release(self, claim).await
+    }
+
+    async fn stale_claims(&self) -> Result<Vec<StaleClaim>, StoreError> {
+        Self::stale_claims(self).await
+    }
 }
 
 /// What becomes an order: written whole or not at all.

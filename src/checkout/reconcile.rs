@@ -6,7 +6,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 
 use super::{
-    ports::{CheckoutStore, World},
+    model::Checkout,
+    ports::{CheckoutStore, DiscountDesk, World},
     settle::{SettleError, Settlement},
 };
 use crate::{
@@ -114,16 +115,27 @@ impl<W: World> Settlement<W> {
         }
     }
 
-    /// Frees holds that lapsed and whose checkout is over or was never written.
+    /// Frees lapsed holds and claims whose checkout is over and settled, or was never written: a run that
+    /// was held up for long may have taken them after its checkout had ended.
     async fn free_orphans(&self) -> Result<(), StoreError> {
         for (checkout, variant) in self.stock.expired_holds().await? {
             let found = self.checkouts.find(checkout).await?;
-            let over = found.is_none_or(|c| c.status.is_final() && c.order.is_none());
-            if over {
+            if found.is_none_or(|checkout| is_settled(&checkout)) {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
                 self.stock.release(checkout, vec![variant]).await?;
             }
         }
+        for stale in self.discounts.stale_claims().await? {
+            let found = self.checkouts.find(stale.checkout).await?;
+            if found.is_none_or(|checkout| is_settled(&checkout)) {
+                tracing::info!(checkout.id = %stale.checkout, discount = %stale.code, "freeing an orphaned claim");
+                self.discounts.release(&stale.into()).await?;
+            }
+        }
         Ok(())
     }
+}
+
+fn is_settled(checkout: &Checkout) -> bool {
+    checkout.status.is_final() && !checkout.stock_open
 }

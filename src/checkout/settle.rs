@@ -11,16 +11,18 @@ use crate::{
     catalog::StockRoom,
     checkout::{
         model::{CaptureRecord, Checkout, CheckoutStatus, EndReason, Standing, Step},
-        ports::{Booking, CheckoutStore, Clock, Live, OrderBook, World},
+        ports::{Booking, CheckoutStore, Clock, DiscountDesk, Live, OrderBook, World},
         queue::Queue,
     },
     config::CheckoutConfig,
+    discounts::Refused,
     faults::{Point, crash_point},
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
     payments::{
-        GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus, RefundStatus,
+        CaptureStatus, GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus,
+        RefundStatus,
     },
 };
 
@@ -85,6 +87,7 @@ impl From<Settled> for Turn {
 pub struct Settlement<W: World = Live> {
     pub(super) checkouts: W::Checkouts,
     pub(super) stock: W::Stock,
+    pub(super) discounts: W::Discounts,
     pub(super) orders: W::Orders,
     pub(super) payments: Payments,
     pub(super) clock: W::Clock,
@@ -175,16 +178,35 @@ impl<W: World> Settlement<W> {
         Ok(Turn::Again)
     }
 
-    /// Keeps the stock from lapsing; without it no money is asked for.
+    /// Keeps stock and discounts from lapsing; without them no money is asked for.
     async fn pin(&self, checkout: Checkout) -> Result<Turn, StoreError> {
-        if self.keep_stock(&checkout).await? {
-            crash_point(Point::Pinned);
-            self.checkouts.intend_capture(checkout.id).await?;
+        let reason = if !self.keep_stock(&checkout).await? {
+            Some(EndReason::InsufficientStock)
+        } else if self.claim_discounts(&checkout).await?.is_err() {
+            Some(EndReason::DiscountRefused)
         } else {
-            let (to, reason) = (CheckoutStatus::Failed, EndReason::InsufficientStock);
-            self.checkouts.end(&checkout, to, reason, false).await?;
-        }
+            None
+        };
+        match reason {
+            None => {
+                crash_point(Point::Pinned);
+                self.checkouts.intend_capture(checkout.id).await?
+            }
+            Some(reason) => {
+                let to = CheckoutStatus::Failed;
+                self.checkouts.end(&checkout, to, reason, false).await?
+            }
+        };
         Ok(Turn::Again)
+    }
+
+    /// Claims a use of each of the checkout's codes, unless it has it already.
+    pub(super) async fn claim_discounts(
+        &self,
+        checkout: &Checkout,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let life = self.config.reservation().saturating_mul(2);
+        self.discounts.claim(&checkout.claim(), life).await
     }
 
     /// Pins every hold, taking again what has lapsed.
@@ -194,7 +216,11 @@ impl<W: World> Settlement<W> {
         }
         let taken = self
             .stock
-            .hold(checkout.id, &checkout.holds(), self.config.reservation())
+            .hold(
+                &checkout.holder(),
+                &checkout.holds(),
+                self.config.reservation(),
+            )
             .await?;
         Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
     }
@@ -348,14 +374,21 @@ impl<W: World> Settlement<W> {
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
         crash_point(Point::Sold);
+        self.discounts.keep(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await?;
         Ok(Turn::Again)
     }
 
     async fn release(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
-        self.stock.release(checkout.id, checkout.variants()).await?;
-        self.checkouts.stock_settled(checkout.id).await?;
+        self.free(checkout).await?;
         Ok(Turn::Again)
+    }
+
+    /// Gives back what is held and claimed for a checkout that has ended without an order.
+    pub(super) async fn free(&self, checkout: &Checkout) -> Result<(), StoreError> {
+        self.stock.release(checkout.id, checkout.variants()).await?;
+        self.discounts.release(&checkout.claim()).await?;
+        self.checkouts.stock_settled(checkout.id).await
     }
 
     /// Sends back money that no order can be made of.
@@ -368,7 +401,9 @@ impl<W: World> Settlement<W> {
             Ok(state) => state,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
-        let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
+        // One that has gone back may be ours, with its answer lost: the same key says so.
+        let asked = state.status.can_be_refunded() || state.status == CaptureStatus::Refunded;
+        let Some(amount) = state.amount.filter(|_| asked) else {
             return Ok(Turn::from(Settled::Closed(checkout)));
         };
         let key = checkout.request_key("return");
@@ -452,6 +487,8 @@ fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRec
             capture: capture.id.clone(),
             captured: checkout.totals.total,
             refunded: crate::money::Money::zero(checkout.totals.total.currency),
+            elsewhere: None,
+            told: None,
         },
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
-    id::{CartId, CheckoutId, OrderId, UserId},
+    id::{CartId, CheckoutId, OrderId},
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
@@ -37,14 +37,15 @@ pub(super) fn collection() -> schema::Collection {
             schema::Index::unique("open_cart", doc! { "cart": 1 })
                 .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
             schema::Index::unique("number", doc! { "number": 1 }),
+            // Strings only, said so that the planner sees an equality within it; of `$type` it does not.
             schema::Index::unique("provider_order", doc! { "provider_order": 1 })
-                .only_where(doc! { "provider_order": { "$type": "string" } }),
+                .only_where(doc! { "provider_order": { "$gt": "" } }),
             schema::Index::unique("capture", doc! { "capture.id": 1 })
-                .only_where(doc! { "capture.id": { "$type": "string" } }),
+                .only_where(doc! { "capture.id": { "$gt": "" } }),
             schema::Index::on("status", doc! { "status": 1, "updated_at": 1 }),
-            schema::Index::on("stock_open", doc! { "updated_at": 1 })
+            schema::Index::on("stock_open", doc! { "stock_open": 1, "updated_at": 1 })
                 .only_where(doc! { "stock_open": true }),
-            schema::Index::on("refund_due", doc! { "updated_at": 1 })
+            schema::Index::on("refund_due", doc! { "refund_due": 1, "updated_at": 1 })
                 .only_where(doc! { "refund_due": true }),
             schema::Index::on("created", doc! { "created_at": 1, "status": 1 }),
         ],
@@ -256,12 +257,6 @@ impl CheckoutStore for Checkouts {
         Ok(())
     }
 
-    // Index used: `status`.
-    async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
-        let open = doc! { "user": user, "status": { "$in": OPEN.to_vec() } };
-        Ok(self.documents.find(open).await?.try_collect().await?)
-    }
-
     // Indexes used: `status`, `stock_open`, `refund_due`.
     async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
         let quiet = doc! { "$lt": ["$updated_at", { "$subtract": ["$$NOW", millis(idle)] }] };
@@ -295,6 +290,7 @@ impl CheckoutStore for Checkouts {
 const fn bson_name(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Cancelled => "cancelled",
+        EndReason::DiscountRefused => "discount_refused",
         EndReason::Superseded => "superseded",
         EndReason::Expired => "expired",
         EndReason::InsufficientStock => "insufficient_stock",

@@ -155,6 +155,15 @@ fn limits(config: &Config) -> Checked {
         "checkout.reconcile_seconds",
         "at least 1",
     )?;
+    let held = [
+        config.checkout.max_held_per_user,
+        config.checkout.max_held_per_address,
+    ];
+    rule(
+        held.iter().all(|most| *most > 0),
+        "checkout",
+        "max_held_per_user and max_held_per_address: at least 1",
+    )?;
     rule(
         config.realtime.heartbeat_seconds > 0,
         "realtime.heartbeat_seconds",
@@ -167,7 +176,7 @@ fn store(config: &Config) -> Checked {
     rule(
         store.currency.exponent() <= PAYPAL_DECIMALS,
         "store.currency",
-        "PayPal takes no currency of three decimals",
+        "PayPal takes no currency of more than two decimals, such as KWD: its amounts could not be charged exactly",
     )?;
     rule(
         !store.shipping.is_empty(),
@@ -181,6 +190,15 @@ fn store(config: &Config) -> Checked {
             .all(|m| m.price >= 0 && m.free_from >= 0),
         "store.shipping",
         "prices must not be negative",
+    )?;
+    let step = store.currency.payable_step();
+    rule(
+        store
+            .shipping
+            .iter()
+            .all(|m| m.price % step == 0 && m.free_from % step == 0),
+        "store.shipping",
+        "amounts of this currency are whole: multiples of 100 minor units",
     )?;
     rule(
         store.tax.iter().all(|tax| tax.basis_points <= 10_000),

@@ -15,6 +15,8 @@ use serde::Deserialize;
 pub use read::{ConfigError, config_folder, load, load_from};
 pub use store::{ShippingMethodConfig, StoreConfig, TaxConfig};
 
+use crate::catalog::HoldLimits;
+
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,11 +224,22 @@ pub struct CheckoutConfig {
     pub reservation_seconds: u32,
     /// How often unfinished checkouts are looked after.
     pub reconcile_seconds: u32,
-    /// The most units of one variant that one user's open checkouts may hold.
+    /// The most units of one variant that open checkouts of one user may hold.
     pub max_held_per_user: u32,
+    /// The most units of one variant that open checkouts from one client address may hold.
+    pub max_held_per_address: u32,
 }
 
 impl CheckoutConfig {
+    /// How much of a variant may be held together.
+    #[must_use]
+    pub fn hold_limits(&self) -> HoldLimits {
+        HoldLimits {
+            per_user: self.max_held_per_user,
+            per_client: self.max_held_per_address,
+        }
+    }
+
     /// How long stock is held for a buyer.
     #[must_use]
     pub fn reservation(&self) -> Duration {

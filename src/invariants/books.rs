@@ -105,6 +105,11 @@ impl Rows {
     }
 }
 
+/// Every document, by the index of ids: servers may be told to refuse anything without an index.
+pub(super) fn everything() -> Document {
+    doc! { "$match": { "_id": { "$gte": Bson::MinKey } } }
+}
+
 /// An id as people write it.
 fn named(id: &Bson) -> String {
     id.as_object_id()
@@ -114,12 +119,13 @@ fn named(id: &Bson) -> String {
 }
 
 impl Snapshot {
-    /// Begins to read what `stages` make of `collection`.
+    /// Begins to read what `stages` make of `collection`; by an index of its own choice, or that of ids.
     pub(super) async fn rows(
         &mut self,
         collection: &str,
-        stages: Vec<Document>,
+        mut stages: Vec<Document>,
     ) -> Result<Rows, mongodb::error::Error> {
+        stages.insert(0, everything());
         let documents = self.database.collection::<RawDocumentBuf>(collection);
         let rows = documents
             .aggregate(stages)

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Books, CheckError,
+    books::everything,
     report::{Invariant, Report},
     rows::{Hold, Stock},
 };
@@ -82,11 +83,15 @@ pub(super) async fn check(books: &Books, report: &mut Report) -> Result<(), Chec
 /// Units ordered, units returned and the stock, joined by variant.
 fn by_variant() -> Vec<Document> {
     let returned = vec![
+        everything(),
         doc! { "$match": { "state": { "$ne": "Due" } } },
         doc! { "$unwind": "$units" },
         doc! { "$project": { "_id": 0, "variant": "$units.variant", "returned": "$units.quantity" } },
     ];
-    let stock = vec![doc! { "$project": { "_id": 0, "variant": "$_id", "stock": "$$ROOT" } }];
+    let stock = vec![
+        everything(),
+        doc! { "$project": { "_id": 0, "variant": "$_id", "stock": "$$ROOT" } },
+    ];
     vec![
         doc! { "$unwind": "$items" },
         doc! { "$project": { "_id": 0, "variant": "$items.variant", "ordered": "$items.quantity" } },

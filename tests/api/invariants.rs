@@ -1,6 +1,6 @@
 //! `bodega check --invariants`: clean over a healthy shop, and over a broken one it says what is broken.
 
-use bson::{Document, doc, oid::ObjectId};
+use bson::{Bson, Document, doc, oid::ObjectId};
 use mongodb::Collection;
 use serde_json::{Value, json};
 
@@ -260,7 +260,11 @@ async fn each_broken_invariant_is_named() {
     let order = ObjectId::parse_str(lived.order["id"].as_str().unwrap()).unwrap();
     for plant in [plants_of_money(order), other_plants(order)].concat() {
         let collection = lived.collection(plant.collection).await;
-        let whole = collection.find_one(plant.which.clone()).await.unwrap();
+        let mut which = plant.which.clone();
+        if !which.contains_key("_id") {
+            which.insert("_id", doc! { "$gte": Bson::MinKey });
+        }
+        let whole = collection.find_one(which).await.unwrap();
         let whole = whole.unwrap_or_else(|| panic!("nothing in {} to break", plant.collection));
         let own = doc! { "_id": whole.get("_id").cloned() };
         let broken = collection.update_one(own.clone(), plant.change.clone());

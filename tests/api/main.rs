@@ -12,8 +12,10 @@
 mod bad_input;
 mod checkout;
 mod crash;
+mod discounts;
 mod invariants;
 mod journey;
+mod limits;
 mod packaging;
 mod platform;
 mod races;

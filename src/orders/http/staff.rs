@@ -98,6 +98,7 @@ pub(super) async fn update_status(
             url: tracking.url,
         }),
         by: By::Staff(staff.0.user),
+        refund: RefundId::new(),
     };
     let order = refunds.set_status(id.into_inner(), &wish, seen).await?;
     Ok(HttpResponse::Ok()

@@ -117,6 +117,13 @@ pub struct OrderPayment {
     pub captured: Money,
     /// What has been given back so far, wherever that was done; never decreases.
     pub refunded: Money,
+    /// The part of it that was given back elsewhere, at the provider's dashboard, as far as is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Money>,
+    /// The most that the provider has named as given back in all; may count refunds of ours whose end is not
+    /// known here yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Money>,
 }
 
 /// Money given back, or about to be.
@@ -284,6 +291,9 @@ pub enum Refusal {
     /// A refund is more than nothing.
     #[error("the amount must be positive")]
     AmountNotPositive,
+    /// Nobody can be paid that to the cent.
+    #[error("{0}")]
+    NotPayable(MoneyError),
     /// A refund is in the order's currency.
     #[error("the order is paid in another currency")]
     ForeignCurrency,

@@ -1,4 +1,4 @@
-//! Refunds: booked first, then asked for at the provider, then concluded.
+//! Refunds: booked first, then asked for at the provider, then concluded. `docs/money.md` states the rules.
 
 use std::collections::BTreeMap;
 
@@ -90,6 +90,9 @@ impl Order {
         if amount.amount <= 0 {
             return Err(Refusal::AmountNotPositive);
         }
+        if let Err(error) = amount.payable() {
+            return Err(Refusal::NotPayable(error));
+        }
         let mut next = self.next_version(wish.at);
         let refund = Refund {
             id: wish.id,
@@ -144,19 +147,24 @@ impl Order {
     }
 
     /// What goods cost in this order: their share of all that was paid besides shipping, so that
-    /// discounts and taxes are shared by price. Rounded half up.
+    /// discounts and taxes are shared by price. Rounded on the running sum of all goods paid back so far, so
+    /// that refunds of all goods, however divided, come to exactly what was paid for them.
     fn cost_of(&self, lines: &[(&OrderItem, &RefundLine)]) -> Result<Money, MoneyError> {
-        let prices = lines
+        let currency = self.total.currency;
+        let before = self
+            .items
+            .iter()
+            .map(|item| item.unit_price.times(self.paid_back(item.line)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let before = Money::sum(currency, before)?;
+        let picked = lines
             .iter()
             .map(|(item, line)| item.unit_price.times(line.quantity))
             .collect::<Result<Vec<_>, _>>()?;
-        let picked = i128::from(Money::sum(self.total.currency, prices)?.amount);
-        let goods = i128::from(self.total.minus(self.shipping)?.amount);
-        let whole = i128::from(self.subtotal.amount);
-        let share = (picked * goods * 2 + whole).checked_div(whole * 2);
-        let amount =
-            i64::try_from(share.unwrap_or_default()).map_err(|_too_large| MoneyError::Overflow)?;
-        Ok(Money::new(amount, self.total.currency))
+        let after = before.plus(Money::sum(currency, picked)?)?;
+        let goods = self.total.minus(self.shipping)?;
+        let share = |prices: Money| goods.portion(prices.amount, self.subtotal.amount);
+        share(after)?.minus(share(before)?)
     }
 
     /// Books how a refund ended; `None` where that is known, or the order has no such refund.
@@ -177,26 +185,25 @@ impl Order {
         let Some(refund) = pending else {
             return Ok(None);
         };
-        match outcome {
+        let told = match outcome {
             RefundOutcome::Failed { reason } => {
                 refund.state = RefundState::Failed;
                 refund.failure = Some(reason.clone());
+                // Where the provider had taken it on, its totals do not count it any more.
+                let counted = refund.provider.is_some().then_some(refund.amount.amount);
+                next.payment.untell(counted.unwrap_or_default());
+                None
             }
-            RefundOutcome::Completed { provider, .. } => {
+            RefundOutcome::Completed { provider, total } => {
                 refund.state = RefundState::Completed;
                 refund.provider = Some(provider.clone());
+                *total
             }
-        }
-        let news = RefundNews::from(&*refund);
-        if let RefundOutcome::Completed { total, .. } = outcome {
-            // The provider's own figure also counts what was refunded at its dashboard.
-            let own = next.refunded_in(RefundState::Completed)?.amount;
-            let told = total.filter(|total| total.currency == next.payment.captured.currency);
-            let known = own.max(told.map_or(0, |total| total.amount));
-            next.set_refunded(known.min(next.payment.captured.amount));
-        }
+        };
+        let news = next.refund(id).map(RefundNews::from);
+        next.reckon(told)?;
         let mut data = next.payment_data();
-        data.refund = Some(news);
+        data.refund = news;
         Ok(Some(self.settled(next, at, data)))
     }
 }

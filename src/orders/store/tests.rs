@@ -17,6 +17,7 @@ fn wish(to: OrderStatus) -> StatusWish {
         note: None,
         tracking: None,
         by: By::Staff(UserId::new()),
+        refund: RefundId::new(),
     }
 }
 
@@ -55,8 +56,8 @@ async fn numbers_of(shop: &TestShop) -> HashMap<UserId, Vec<i64>> {
 
 /// Lets the sweep find everything at once.
 async fn time_passes(shop: &TestShop) {
-    let pending = doc! { "attend_at": { "$type": "date" } };
-    let past = doc! { "$set": { "attend_at": Timestamp::from_millis(0) } };
+    let pending = super::attended();
+    let past = doc! { "$set": { "attend_at": Timestamp::from_millis(1) } };
     shop.orders
         .documents
         .update_many(pending.clone(), past.clone())
@@ -303,7 +304,11 @@ async fn goods_that_are_not_booked_as_sold_yet_come_back_later() {
         quantity: 2,
     };
     shop.stock
-        .hold(new.checkout, &[line], Duration::from_mins(1))
+        .hold(
+            &crate::catalog::Holder::stranger(new.checkout),
+            &[line],
+            Duration::from_mins(1),
+        )
         .await
         .unwrap()
         .unwrap();

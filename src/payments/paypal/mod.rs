@@ -20,7 +20,7 @@ mod ipn;
 mod provider;
 mod request;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 mod token;
 mod transport;
 mod webhook;
