@@ -13,7 +13,7 @@ use crate::{
     money::Money,
     mongo::{Mongo, StoreError},
     orders::{Order, Orders, PaymentStatus},
-    payments::CaptureId,
+    payments::{CaptureId, Dispute},
 };
 
 /// The shop's orders, and what changes together with a new one.
@@ -81,6 +81,14 @@ impl OrderBook for Bookings {
         total_refunded: Money,
     ) -> Result<Option<Order>, StoreError> {
         self.orders.provider_refunded(capture, total_refunded).await
+    }
+
+    async fn disputed(
+        &self,
+        capture: &CaptureId,
+        dispute: &Dispute,
+    ) -> Result<Option<Order>, StoreError> {
+        self.orders.disputed(capture, dispute).await
     }
 
     async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {

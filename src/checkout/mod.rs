@@ -16,6 +16,8 @@ mod ports;
 mod queue;
 mod reconcile;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod totals;
 

@@ -18,7 +18,7 @@ use crate::{
     money::Money,
     mongo::StoreError,
     orders::{NewOrder, Order, PaymentStatus},
-    payments::{CaptureId, ProviderOrder, ProviderOrderId},
+    payments::{CaptureId, Dispute, ProviderOrder, ProviderOrderId},
 };
 
 /// Where the checkout core lives.
@@ -222,6 +222,16 @@ pub trait OrderBook: Clone + Send + Sync + 'static {
         capture: &CaptureId,
         total_refunded: Money,
     ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+
+    /// Notes on the order that its buyer disputes the payment, or how that stands by now. A world without
+    /// disputes has nothing to note.
+    fn disputed(
+        &self,
+        _capture: &CaptureId,
+        _dispute: &Dispute,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Books that the money of a capture was taken back.
     fn reversed(

@@ -19,6 +19,10 @@ use crate::{
 
 /// Checkouts that a sweep settles at once: the provider is not flooded.
 const AT_ONCE: usize = 8;
+/// Checkouts that a sweep takes on before it asks for more.
+pub(super) const BATCH: usize = 200;
+/// How often a sweep asks for more: with thousands of open checkouts none waits for many sweeps.
+const MAX_BATCHES: usize = 10;
 
 /// Sweeps unfinished checkouts and refunds; one node at a time, by lease.
 pub struct Reconciler {
@@ -97,10 +101,16 @@ impl<W: World> Settlement<W> {
     /// holds that no checkout stands behind. Several nodes may sweep at once.
     pub(super) async fn sweep(&self, every: Duration) -> Result<(), StoreError> {
         let idle = every.min(Duration::from_secs(5));
-        let unfinished = self.checkouts.unfinished(idle).await?;
-        futures_util::stream::iter(unfinished)
-            .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
-            .await;
+        for _ in 0..MAX_BATCHES {
+            let unfinished = self.checkouts.unfinished(idle).await?;
+            let more = unfinished.len() >= BATCH;
+            futures_util::stream::iter(unfinished)
+                .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
+                .await;
+            if !more {
+                break;
+            }
+        }
         self.free_orphans().await
     }
 

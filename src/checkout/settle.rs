@@ -153,6 +153,11 @@ impl<W: World> Settlement<W> {
             Err(GatewayError::NotFound) => return self.lapse(checkout).await,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
+        if !checkout.is_of(&found) {
+            tracing::error!(checkout.id = %checkout.id, payment = %payment, reference = found.reference,
+                "the provider says that the payment is another's; no money is asked for");
+            return self.wait(checkout).await;
+        }
         match found.status {
             ProviderOrderStatus::Approved | ProviderOrderStatus::Completed => {
                 self.checkouts.begin_capture(checkout.id).await?;
@@ -273,7 +278,7 @@ impl<W: World> Settlement<W> {
         checkout: Checkout,
         found: ProviderOrder,
     ) -> Result<Turn, StoreError> {
-        match found.captures.first() {
+        match checkout.own_capture(&found) {
             Some(capture) => {
                 self.checkouts
                     .captured(checkout.id, &CaptureRecord::of(capture))
@@ -335,6 +340,16 @@ impl<W: World> Settlement<W> {
             return Ok(Turn::Again);
         }
         if !checkout.is_paid_by(capture) {
+            // Before money goes back for it: what counts is the capture's own state.
+            let state = match self.payments.capture_state(&capture.id).await {
+                Ok(state) => state,
+                Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
+            };
+            let read = CaptureRecord::of(&state);
+            if checkout.owns(&state) && checkout.is_paid_by(&read) {
+                self.checkouts.captured(checkout.id, &read).await?;
+                return Ok(Turn::Again);
+            }
             tracing::error!(checkout.id = %checkout.id, capture = %capture.id, "the provider took another amount");
             return self.cannot_keep(checkout, EndReason::AmountMismatch).await;
         }

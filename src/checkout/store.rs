@@ -9,6 +9,7 @@ use mongodb::{ClientSession, Collection, options::ReturnDocument};
 use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
     ports::CheckoutStore,
+    reconcile::BATCH,
 };
 use crate::{
     clock::Timestamp,
@@ -17,9 +18,6 @@ use crate::{
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
-
-/// The most checkouts that one sweep takes on.
-const SWEEP: i64 = 200;
 
 /// The documents of checkouts.
 #[derive(Debug, Clone)]
@@ -269,7 +267,7 @@ impl CheckoutStore for Checkouts {
         let found = found
             .projection(doc! { "_id": 1 })
             .sort(doc! { "updated_at": 1 })
-            .limit(SWEEP)
+            .limit(i64::try_from(BATCH).unwrap_or(i64::MAX))
             .await?;
         let documents: Vec<Document> = found.try_collect().await?;
         let ids = documents

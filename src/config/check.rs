@@ -4,8 +4,6 @@ use secrecy::ExposeSecret;
 
 use super::{Config, ConfigError};
 
-/// PayPal's live API host.
-const PAYPAL_LIVE: &str = "api-m.paypal.com";
 /// The id under which PayPal's public webhook simulator signs, with the live key: whoever trusts it
 /// trusts everyone (`docs/decisions/0001-webhook-id.md`).
 const PUBLIC_WEBHOOK_ID: &str = "WEBHOOK_ID";
@@ -107,9 +105,13 @@ fn paypal(config: &Config) -> Checked {
         "paypal.webhook_id",
         "missing",
     )?;
-    let live = base.is_ok_and(|url| url.host_str() == Some(PAYPAL_LIVE));
     rule(
-        !(live && paypal.webhook_id == PUBLIC_WEBHOOK_ID),
+        !paypal.contradicts_itself(),
+        "paypal.environment",
+        "says the opposite of paypal.base_url",
+    )?;
+    rule(
+        !(paypal.is_live() && paypal.webhook_id == PUBLIC_WEBHOOK_ID),
         "paypal.webhook_id",
         "WEBHOOK_ID is the id of PayPal's public webhook simulator: anyone could send signed events",
     )?;

@@ -4,6 +4,7 @@
 //! environment `BODEGA__SECTION__KEY`. The first fault stops the start with one line that names the key.
 
 mod check;
+mod paypal;
 mod read;
 mod store;
 
@@ -12,6 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use paypal::PayPalEnvironment;
 pub use read::{ConfigError, config_folder, load, load_from};
 pub use store::{ShippingMethodConfig, StoreConfig, TaxConfig};
 
@@ -139,6 +141,8 @@ pub struct AuthConfig {
 pub struct PayPalConfig {
     /// Base of the REST API, without a trailing slash.
     pub base_url: String,
+    /// Live or sandbox; see [`PayPalConfig::is_live`].
+    pub environment: PayPalEnvironment,
     /// Client id of the REST app.
     pub client_id: String,
     /// Its secret.

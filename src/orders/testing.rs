@@ -326,6 +326,8 @@ impl Gateway for StubGateway {
             status: CaptureStatus::Completed,
             amount: None,
             reference: None,
+            invoice: None,
+            payee: None,
             order: None,
         };
         async { Ok(capture) }.boxed()

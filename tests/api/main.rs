@@ -17,6 +17,10 @@ mod invariants;
 mod journey;
 mod limits;
 mod packaging;
+mod paypal_contract;
+#[path = "../paypal_openapi/mod.rs"]
+mod paypal_openapi;
+mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;

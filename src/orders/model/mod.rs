@@ -4,6 +4,7 @@
 //! one version on, the one event that tells of it, and the goods that go back into stock.
 
 mod change;
+mod dispute;
 mod refund;
 mod status;
 #[cfg(test)]
@@ -14,7 +15,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, EventData, EventKind, Happening, RefundNews, Restock, Step};
-pub use refund::{RefundLine, RefundOutcome, RefundWish};
+pub use dispute::OrderDispute;
+pub use refund::{RefundItem, RefundLine, RefundOutcome, RefundWish};
 pub use status::{OrderStatus, PaymentStatus, RefundState};
 
 use crate::{
@@ -250,6 +252,9 @@ pub struct Order {
     /// What was given back, or is about to be, oldest first.
     #[serde(default)]
     pub refunds: Vec<Refund>,
+    /// The buyer's disputes of the payment, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disputes: Vec<OrderDispute>,
     /// The parcel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<Tracking>,
@@ -352,6 +357,7 @@ impl Order {
             shipping_method: new.shipping_method,
             payment: new.payment,
             refunds: Vec::new(),
+            disputes: Vec::new(),
             tracking: None,
             history: vec![first],
             version: 1,

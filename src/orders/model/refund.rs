@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    By, Change, LineProblem, Order, OrderItem, Refund, RefundNews, RefundState, Refusal, Restock,
+    By, Change, LineProblem, Order, OrderItem, OrderStatus, Refund, RefundNews, RefundState,
+    Refusal, Restock,
 };
 use crate::{
     clock::Timestamp,
@@ -27,6 +28,18 @@ pub struct RefundLine {
     pub restock: bool,
 }
 
+/// Goods that staff want to pay back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundItem {
+    /// The line of the order.
+    pub line: LineId,
+    /// Units.
+    pub quantity: u32,
+    /// Whether they go back into stock; left out: while they are still to be sent,
+    /// because they never left.
+    pub restock: Option<bool>,
+}
+
 /// A refund that staff want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundWish {
@@ -37,7 +50,7 @@ pub struct RefundWish {
     /// Why, as the buyer may read it.
     pub reason: Option<String>,
     /// The goods it is for.
-    pub lines: Vec<RefundLine>,
+    pub items: Vec<RefundItem>,
     /// Who.
     pub by: By,
     /// When.
@@ -73,7 +86,13 @@ impl Order {
         if !self.payment.status.holds_money() {
             return Err(Refusal::RefundNotPossible(self.payment.status));
         }
-        let lines = self.check_lines(&wish.lines)?;
+        let wanted = wish.items.iter().map(|item| RefundLine {
+            line: item.line,
+            quantity: item.quantity,
+            restock: item.restock.unwrap_or(self.is_unsent()),
+        });
+        let wanted: Vec<RefundLine> = wanted.collect();
+        let lines = self.check_lines(&wanted)?;
         let left = self.left()?;
         let amount = match wish.amount {
             Some(amount) => amount,
@@ -93,12 +112,13 @@ impl Order {
         if let Err(error) = amount.payable() {
             return Err(Refusal::NotPayable(error));
         }
+        let units = returned(&lines);
         let mut next = self.next_version(wish.at);
         let refund = Refund {
             id: wish.id,
             amount,
             reason: wish.reason.clone(),
-            lines: wish.lines.clone(),
+            lines: wanted,
             state: RefundState::Pending,
             provider: None,
             failure: None,
@@ -109,9 +129,20 @@ impl Order {
         data.refund = Some(RefundNews::from(&refund));
         next.refunds.push(refund);
         Ok(Some(Change {
-            restock: Restock::of(format!("refund {}", wish.id), returned(&lines)),
+            restock: Restock::of(format!("refund {}", wish.id), units),
             ..Self::paid(next, data)
         }))
+    }
+
+    /// Whether its goods are still to be sent.
+    fn is_unsent(&self) -> bool {
+        match self.status {
+            OrderStatus::Pending | OrderStatus::Processing => true,
+            OrderStatus::Shipped
+            | OrderStatus::Delivered
+            | OrderStatus::Cancelled
+            | OrderStatus::Refunded => false,
+        }
     }
 
     /// Finds the items of `lines`, and refuses more units than are left of each.

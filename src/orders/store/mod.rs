@@ -22,8 +22,8 @@ use super::{
     OrderError, OrderEvent,
     error::Abort,
     model::{
-        By, Change, NewOrder, Order, OrderStatus, PaymentStatus, RefundOutcome, RefundState,
-        RefundWish, Refusal, Step, Tracking,
+        By, Change, NewOrder, Order, OrderDispute, OrderStatus, PaymentStatus, RefundOutcome,
+        RefundState, RefundWish, Refusal, Step, Tracking,
     },
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     id::{OrderId, RefundId, UserId},
     money::Money,
     mongo::{Mongo, StoreError, schema, to_array, to_document},
-    payments::{CaptureId, ProviderRefundId},
+    payments::{CaptureId, Dispute, ProviderRefundId},
 };
 
 /// The name of the collection of orders.
@@ -43,9 +43,9 @@ const ORDERS: &str = "orders";
 const MAX_ATTEMPTS: u32 = 40;
 /// How long whoever booked a refund or a return has to finish it before the sweep does: `attend_at` is
 /// when it was booked, by the database's clock, and the sweep looks so much later.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(5);
 /// How long a claim of the sweep holds.
-const CLAIM: Duration = Duration::from_mins(1);
+const CLAIM: Duration = Duration::from_secs(10);
 
 /// Selects what the sweep is to look after now, by the database's clock.
 fn due() -> Document {
@@ -411,6 +411,20 @@ impl Orders {
     /// When the database refuses.
     pub async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
         self.hear(capture, |order, at| Ok(order.reverse_payment(at)))
+            .await
+    }
+
+    /// Notes on the order of a capture that its buyer disputes the payment, or how that stands by now.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn disputed(
+        &self,
+        capture: &CaptureId,
+        dispute: &Dispute,
+    ) -> Result<Option<Order>, StoreError> {
+        let told = OrderDispute::from(dispute);
+        self.hear(capture, |order, at| Ok(order.dispute(&told, at)))
             .await
     }
 

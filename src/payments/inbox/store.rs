@@ -24,6 +24,22 @@ const LEASE: Duration = Duration::from_secs(10);
 /// The longest note kept about a message.
 const MAX_NOTE: usize = 500;
 
+/// How many tries of a message are remembered.
+const MAX_TRIES_KEPT: i64 = 20;
+
+/// What became of one try at a message.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InboxMessageTry)]
+pub(super) struct Try {
+    /// When it ended, by the database's clock.
+    pub(super) at: Timestamp,
+    /// How the message stood after it; `pending`: it is tried again.
+    pub(super) state: State,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<String>,
+}
+
 /// A message as stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MessageDocument {
@@ -50,6 +66,9 @@ pub(super) struct MessageDocument {
     pub(super) vouched_for: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<String>,
+    /// What became of the last [`MAX_TRIES_KEPT`] tries.
+    #[serde(default)]
+    pub(super) tries: Vec<Try>,
     pub(super) received_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
@@ -139,6 +158,7 @@ impl Messages {
             ipn_key: None,
             vouched_for: false,
             note: None,
+            tries: Vec::new(),
             received_at: now,
             expires_at: now.after(LIFE),
         };
@@ -215,7 +235,7 @@ impl Messages {
         if state == State::Refused {
             set.insert("expires_at", from_now(LIFE_OF_REFUSED));
         }
-        self.end(message, set, note.is_none()).await
+        self.end(message, state, set, note).await
     }
 
     /// Ends a try: another is due after `pause`. Nothing happens where the lease went to somebody else.
@@ -233,18 +253,26 @@ impl Messages {
             "failures": { "$add": ["$failures", failure] },
             "note": literal(reason),
         };
-        self.end(message, set, false).await
+        self.end(message, State::Pending, set, Some(reason)).await
     }
 
     async fn end(
         &self,
         message: &MessageDocument,
-        set: Document,
-        forget_note: bool,
+        state: State,
+        mut set: Document,
+        note: Option<&str>,
     ) -> Result<(), StoreError> {
+        let mut this = doc! { "at": "$$NOW", "state": state.as_str() };
+        if let Some(note) = note {
+            this.insert("note", literal(note));
+        }
+        let before = doc! { "$ifNull": ["$tries", []] };
+        let tries = doc! { "$concatArrays": [before, [this]] };
+        set.insert("tries", doc! { "$slice": [tries, -MAX_TRIES_KEPT] });
         let own = doc! { "_id": &message.id, "claim": message.claim };
         let mut gone = vec![Bson::from("claim")];
-        if forget_note {
+        if note.is_none() {
             gone.push("note".into());
         }
         let change = vec![doc! { "$set": set }, doc! { "$unset": gone }];
@@ -269,6 +297,11 @@ impl Messages {
             .find_one_and_update(doc! { "_id": id }, again)
             .return_document(ReturnDocument::After)
             .await?)
+    }
+
+    /// Reads one. Index used: `_id`.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<MessageDocument>, StoreError> {
+        Ok(self.documents.find_one(doc! { "_id": id }).await?)
     }
 
     /// Messages, newest first, from the place after `after`. Index used: `newest`, `newest_by_state`.

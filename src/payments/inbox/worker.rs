@@ -239,6 +239,7 @@ fn verdict(outcome: Result<Result<(), HintError>, JoinError>) -> Verdict {
             reason,
             after: retry_after,
         },
+        Ok(Err(HintError::Refused { reason })) => Verdict::over(State::Refused, reason),
         Ok(Err(HintError::Failed { reason })) => Verdict::Failed(reason),
         Err(error) if error.is_panic() => {
             metrics::counter!("bodega_panics_total").increment(1);

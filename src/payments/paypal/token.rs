@@ -61,7 +61,7 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<Token, Fault> {
         let Ok(mut held) = timeout_at(deadline, self.held.lock()).await else {
-            return Err(not_sent("waited too long for an access token", false));
+            return Err(not_sent("waited too long for an access token", true));
         };
         if let Some(held) = held
             .as_ref()

@@ -5,12 +5,22 @@ mod client;
 mod process;
 mod stream;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use process::{Running, free_port, run_to_end};
 use serde_json::{Value, json};
 pub(crate) use stream::{EventSource, Socket};
+
+use crate::paypal_openapi::{Extent, Judge};
+
+/// The id under which the shop's webhook is registered: letters and digits, as PayPal's are.
+pub(crate) const WEBHOOK_ID: &str = "WHSIMTEST";
+/// The simulator's record within a shop's folder.
+const RECORD: &str = "paypal.jsonl";
 
 /// The longest that anything asynchronous may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -24,12 +34,17 @@ pub(crate) fn mongodb_uri() -> String {
     })
 }
 
-/// The folder of real catalogues and PayPal samples beside the repository.
-pub(crate) fn shared_dir() -> std::path::PathBuf {
-    let folder = std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
+/// Where real catalogues and PayPal's documents lie, beside the repository and not part of it.
+fn shared_path() -> std::path::PathBuf {
+    std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
         std::path::PathBuf::from,
-    );
+    )
+}
+
+/// The folder of real catalogues and PayPal samples beside the repository.
+pub(crate) fn shared_dir() -> std::path::PathBuf {
+    let folder = shared_path();
     assert!(
         folder.is_dir(),
         "{} is absent: the tests over real catalogues need it",
@@ -46,6 +61,22 @@ pub(crate) fn scaled(small: usize, full: usize) -> usize {
         Ok(form) => panic!("BODEGA_TORTURE is {form:?}: only \"full\" is known"),
         Err(_) => small,
     }
+}
+
+/// Judges what went over the wire between a shop and the simulator by PayPal's own documents; `None`,
+/// said aloud, where they are absent.
+pub(crate) fn judge(record: &std::path::Path, extent: Extent) -> Option<BTreeMap<String, usize>> {
+    let Some(mut judge) = Judge::load(&shared_path().join("paypal")) else {
+        eprintln!("NOT CHECKED: PayPal's OpenAPI documents are absent, see BODEGA_SHARED_DIR");
+        return None;
+    };
+    let wrong = judge.file(record, extent);
+    assert!(
+        wrong.is_empty(),
+        "PayPal's documents say otherwise:\n{}",
+        wrong.join("\n")
+    );
+    Some(judge.seen)
 }
 
 /// Waits until `probe` has something, polling; fails the test when it takes too long.
@@ -134,7 +165,7 @@ impl TestShop {
             "--client-secret",
             "sim-secret",
             "--webhook-id",
-            "WH-SIM-TEST",
+            WEBHOOK_ID,
             "--webhook-url",
             &hook,
             "--ipn-url",
@@ -145,6 +176,8 @@ impl TestShop {
             "100",
             "--certs-dir",
             certs.to_str().unwrap(),
+            "--record",
+            folder.join(RECORD).to_str().unwrap(),
         ]
         .map(str::to_owned)
         .to_vec();
@@ -162,7 +195,7 @@ impl TestShop {
             ("PAYPAL__BASE_URL", simulator.url.clone()),
             ("PAYPAL__CLIENT_ID", "sim-client".into()),
             ("PAYPAL__CLIENT_SECRET", "sim-secret".into()),
-            ("PAYPAL__WEBHOOK_ID", "WH-SIM-TEST".into()),
+            ("PAYPAL__WEBHOOK_ID", WEBHOOK_ID.into()),
             ("PAYPAL__CERT_HOSTS", "127.0.0.1".into()),
             (
                 "PAYPAL__CERT_ROOTS_FILE",
@@ -287,6 +320,11 @@ impl TestShop {
         Client::new(&self.server.url)
     }
 
+    /// Every exchange with PayPal so far, and every event from there.
+    pub(crate) fn record(&self) -> std::path::PathBuf {
+        self.folder.join(RECORD)
+    }
+
     /// The simulator's control API.
     pub(crate) fn paypal(&self) -> Client {
         Client::new(&self.simulator.url)
@@ -378,6 +416,11 @@ impl Drop for TestShop {
     fn drop(&mut self) {
         self.server.kill();
         self.simulator.kill();
+        // Whatever the test is about: what the shop sends is what PayPal documents, and so is what the
+        // simulator answers.
+        if !std::thread::panicking() {
+            judge(&self.record(), Extent::Both);
+        }
         // Left behind only where a test has failed and somebody wants to look.
         let _left_behind = std::fs::remove_dir_all(&self.folder);
         let database = self.database.clone();

@@ -58,16 +58,16 @@ fn done(order: &Order, deed: &Deed) -> Option<Change> {
         Deed::Deny => order.deny_payment(now),
         Deed::Book { amount, restock } => {
             let line = order.items[0].line;
-            let lines = (*restock > 0).then_some(RefundLine {
+            let items = (*restock > 0).then_some(RefundItem {
                 line,
                 quantity: *restock,
-                restock: true,
+                restock: Some(true),
             });
             let wish = RefundWish {
                 id: RefundId::new(),
                 amount: Some(usd(*amount)),
                 reason: None,
-                lines: lines.into_iter().collect(),
+                items: items.into_iter().collect(),
                 by: By::System,
                 at: now,
             };

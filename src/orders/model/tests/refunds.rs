@@ -9,10 +9,10 @@ fn items_cost_their_share_of_what_was_paid_without_shipping() {
         id: RefundId::new(),
         amount: None,
         reason: None,
-        lines: vec![RefundLine {
+        items: vec![RefundItem {
             line: order.items[0].line,
             quantity,
-            restock: false,
+            restock: Some(false),
         }],
         by: By::System,
         at: at(1),
@@ -26,6 +26,38 @@ fn items_cost_their_share_of_what_was_paid_without_shipping() {
             problem: LineProblem::TooMany
         })
     ));
+}
+
+#[test]
+fn goods_go_back_by_themselves_only_while_they_never_left() {
+    let mut order = started(PaymentStatus::Completed);
+    let (line, variant) = (order.items[0].line, order.items[0].variant);
+    let restocked = |order: &Order, restock| {
+        let wish = RefundWish {
+            id: RefundId::new(),
+            amount: Some(usd(100)),
+            reason: None,
+            items: vec![RefundItem {
+                line,
+                quantity: 1,
+                restock,
+            }],
+            by: By::System,
+            at: at(1),
+        };
+        let change = order.book_refund(&wish).unwrap().unwrap();
+        let units = change.restock.map(|back| back.units);
+        assert_eq!(change.order.refunds[0].lines[0].restock, units.is_some());
+        units
+    };
+    let one = Some(BTreeMap::from([(variant, 1)]));
+    assert_eq!(restocked(&order, None), one);
+    assert_eq!(restocked(&order, Some(false)), None);
+    for status in [OrderStatus::Processing, OrderStatus::Shipped] {
+        order = order.transition(&step(status, &order)).unwrap().order;
+    }
+    assert_eq!(restocked(&order, None), None);
+    assert_eq!(restocked(&order, Some(true)), one);
 }
 
 /// A provider's side of one capture of 10.00, and what it has told that is still on its way.
@@ -171,7 +203,7 @@ proptest! {
                 id: RefundId::new(),
                 amount: None,
                 reason: None,
-                lines: vec![RefundLine { line, quantity: 1, restock: false }],
+                items: vec![RefundItem { line, quantity: 1, restock: Some(false) }],
                 by: By::System,
                 at: at(1),
             };

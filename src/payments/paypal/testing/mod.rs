@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::{
     address::PostalAddress,
-    config::{PayPalConfig, WebhookVerification},
+    config::{PayPalConfig, PayPalEnvironment, WebhookVerification},
     money::{Currency, Money},
     payments::{NewPayment, PaymentLine},
 };
@@ -80,6 +80,7 @@ pub(crate) fn shared(path: &str) -> Vec<u8> {
 pub(crate) fn config(base_url: &str, seconds: u64) -> PayPalConfig {
     PayPalConfig {
         base_url: base_url.to_owned(),
+        environment: PayPalEnvironment::Auto,
         client_id: "client".into(),
         client_secret: SecretString::from("secret"),
         webhook_id: "9HX12345AB678901C".into(),
