@@ -6,6 +6,7 @@
 //! buyer's return, or by the reconciler that runs all day.
 
 mod booking;
+mod captures;
 mod error;
 mod freeze;
 mod hints;

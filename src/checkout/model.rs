@@ -344,40 +344,6 @@ impl Checkout {
         self.holds().into_iter().map(|hold| hold.variant).collect()
     }
 
-    /// Whether the provider's payment is this checkout's, as far as it says.
-    #[must_use]
-    pub fn is_of(&self, payment: &ProviderOrder) -> bool {
-        let ours = self.id.to_string();
-        payment.reference.as_ref().is_none_or(|held| *held == ours)
-    }
-
-    /// Whether a capture was made for this checkout, as far as the provider says.
-    #[must_use]
-    pub fn owns(&self, capture: &Capture) -> bool {
-        capture.belongs_to(&self.id.to_string(), &self.number)
-    }
-
-    /// The capture that decides about this checkout: one that pays it before any other, one that is
-    /// paid or may be before one that was declined. Another payment's captures are nobody's business here.
-    #[must_use]
-    pub fn own_capture<'a>(&self, payment: &'a ProviderOrder) -> Option<&'a Capture> {
-        let weight = |capture: &Capture| {
-            let record = CaptureRecord::of(capture);
-            match record.standing {
-                Standing::Paid if self.is_paid_by(&record) => 3,
-                Standing::Paid => 2,
-                Standing::Pending => 1,
-                Standing::Declined => 0,
-            }
-        };
-        if !self.is_of(payment) {
-            return None;
-        }
-        let own = payment.captures.iter().filter(|capture| self.owns(capture));
-        // Of equals, the first.
-        own.rev().max_by_key(|capture| weight(capture))
-    }
-
     /// Whether `capture` is exactly what the buyer agreed to pay.
     #[must_use]
     pub fn is_paid_by(&self, capture: &CaptureRecord) -> bool {

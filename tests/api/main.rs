@@ -18,6 +18,7 @@ mod journey;
 mod limits;
 mod packaging;
 mod paypal_contract;
+mod paypal_faults;
 #[path = "../paypal_openapi/mod.rs"]
 mod paypal_openapi;
 mod paypal_sdks;
@@ -25,3 +26,4 @@ mod platform;
 mod races;
 mod real_catalogues;
 mod support;
+mod webhooks;

@@ -275,6 +275,10 @@ impl Messages {
         if note.is_none() {
             gone.push("note".into());
         }
+        if state == State::Refused {
+            // What is refused has told nothing: the same news may come in a message that is right.
+            gone.push("ipn_key".into());
+        }
         let change = vec![doc! { "$set": set }, doc! { "$unset": gone }];
         self.documents.update_one(own, change).await?;
         Ok(())

@@ -99,7 +99,11 @@ impl Tokens {
             .body("grant_type=client_credentials");
         let reply = transport::exchange(request, breaker, deadline)
             .await
-            .map_err(|fault| not_sent(&format!("no access token: {fault}"), true))?;
+            .map_err(|fault| match fault {
+                // Refused at once, like any other call: there is nothing to wait for.
+                Fault::Open(_) => fault,
+                other => not_sent(&format!("no access token: {other}"), true),
+            })?;
         let grant = read_grant(&reply)?;
         metrics::counter!("bodega_paypal_tokens_total").increment(1);
         let life = Duration::from_secs(grant.expires_in);
