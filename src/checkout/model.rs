@@ -12,7 +12,7 @@ use crate::{
     faults::{Plant, planted},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::Money,
-    payments::{Capture, CaptureId, CaptureStatus, ProviderOrder, ProviderOrderId, RequestKey},
+    payments::{Capture, CaptureId, CaptureStatus, ProviderOrderId, RequestKey},
 };
 
 /// Where a checkout stands.
