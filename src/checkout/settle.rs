@@ -16,6 +16,7 @@ use crate::{
     },
     config::CheckoutConfig,
     discounts::Refused,
+    faults::{Point, crash_point},
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
@@ -192,7 +193,10 @@ impl<W: World> Settlement<W> {
             None
         };
         match reason {
-            None => self.checkouts.intend_capture(checkout.id).await?,
+            None => {
+                crash_point(Point::Pinned);
+                self.checkouts.intend_capture(checkout.id).await?
+            }
             Some(reason) => {
                 let to = CheckoutStatus::Failed;
                 self.checkouts.end(&checkout, to, reason, false).await?
@@ -224,6 +228,7 @@ impl<W: World> Settlement<W> {
         declined: &mut bool,
     ) -> Result<Turn, StoreError> {
         let key = checkout.request_key("capture");
+        crash_point(Point::CaptureSent);
         let captured = match self.payments.capture(payment, &key).await {
             // Sent before and perhaps done: the provider's own state decides, not this answer.
             Err(GatewayError::Unknown(reason)) => {
@@ -232,6 +237,7 @@ impl<W: World> Settlement<W> {
             }
             answer => answer,
         };
+        crash_point(Point::CaptureAnswered);
         match captured {
             Ok(found) => self.write_down(checkout, found).await,
             Err(GatewayError::Refused {
@@ -372,6 +378,7 @@ impl<W: World> Settlement<W> {
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
+        crash_point(Point::Sold);
         self.discounts.keep(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await?;
         Ok(Turn::Again)
@@ -414,7 +421,10 @@ impl<W: World> Settlement<W> {
         };
         let key = checkout.request_key("return");
         let note = Some("This purchase could not be completed.");
-        match self.payments.refund(&capture.id, amount, &key, note).await {
+        crash_point(Point::RefundSent);
+        let answer = self.payments.refund(&capture.id, amount, &key, note).await;
+        crash_point(Point::RefundAnswered);
+        match answer {
             Ok(refund) if refund.status != RefundStatus::Failed => {
                 self.checkouts
                     .refunded(checkout.id, Some(refund.id.as_str()))
