@@ -20,7 +20,8 @@ use crate::{
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
     payments::{
-        GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus, RefundStatus,
+        CaptureStatus, GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus,
+        RefundStatus,
     },
 };
 
@@ -209,20 +210,10 @@ impl<W: World> Settlement<W> {
         self.discounts.claim(&checkout.claim(), life).await
     }
 
-    /// Pins every hold, taking again what has lapsed.
+    /// Pins every hold. One that is gone is not taken again: another run may have sold it a moment ago, and
+    /// units taken after that would belong to nobody.
     async fn keep_stock(&self, checkout: &Checkout) -> Result<bool, StoreError> {
-        if self.stock.pin(checkout.id, checkout.variants()).await? {
-            return Ok(true);
-        }
-        let taken = self
-            .stock
-            .hold(
-                &checkout.holder(),
-                &checkout.holds(),
-                self.config.reservation(),
-            )
-            .await?;
-        Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
+        self.stock.pin(checkout.id, checkout.variants()).await
     }
 
     /// Takes the money, or finds out that it was taken.
@@ -408,6 +399,16 @@ impl<W: World> Settlement<W> {
             Ok(state) => state,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
+        if matches!(
+            state.status,
+            CaptureStatus::Refunded | CaptureStatus::Declined
+        ) {
+            // Given back by an earlier call of ours whose answer was lost, or at the provider's dashboard;
+            // or never paid.
+            let back = (state.status == CaptureStatus::Refunded).then_some("by the provider");
+            self.checkouts.refunded(checkout.id, back).await?;
+            return Ok(Turn::Again);
+        }
         let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
             return Ok(Turn::from(Settled::Closed(checkout)));
         };
@@ -416,14 +417,14 @@ impl<W: World> Settlement<W> {
         match self.payments.refund(&capture.id, amount, &key, note).await {
             Ok(refund) if refund.status != RefundStatus::Failed => {
                 self.checkouts
-                    .refunded(checkout.id, refund.id.as_str())
+                    .refunded(checkout.id, Some(refund.id.as_str()))
                     .await?;
                 Ok(Turn::Again)
             }
             Ok(_failed) => Ok(Turn::from(Settled::Closed(checkout))),
             Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
                 self.checkouts
-                    .refunded(checkout.id, "by the provider")
+                    .refunded(checkout.id, Some("by the provider"))
                     .await?;
                 Ok(Turn::Again)
             }

@@ -238,13 +238,12 @@ impl CheckoutStore for Checkouts {
 
     async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });
-        self.documents
-            .update_one(doc! { "_id": id }, fields)
-            .await?;
+        let over = doc! { "_id": id, "status": { "$nin": OPEN.to_vec() } };
+        self.documents.update_one(over, fields).await?;
         Ok(())
     }
 
-    async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
+    async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
         let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
         self.documents
             .update_one(doc! { "_id": id }, fields)

@@ -112,6 +112,14 @@ fn held(checkout: CheckoutId, variant: VariantId) -> Document {
     doc! { "_id": variant, "holds.checkout": checkout }
 }
 
+/// Gives the units that `checkout` holds back.
+fn given_back(checkout: CheckoutId) -> Document {
+    doc! { "$set": {
+        "available": { "$add": ["$available", held_by(checkout)] },
+        "holds": without(checkout),
+    } }
+}
+
 impl StockRoom for Stock {
     // Index used: `_id`.
     async fn take(
@@ -185,12 +193,25 @@ impl StockRoom for Stock {
         checkout: CheckoutId,
         variant: VariantId,
     ) -> Result<(), StoreError> {
-        let give_back = doc! { "$set": {
-            "available": { "$add": ["$available", held_by(checkout)] },
-            "holds": without(checkout),
-        } };
         let held = held(checkout, variant);
-        self.documents.update_one(held, vec![give_back]).await?;
+        self.documents
+            .update_one(held, vec![given_back(checkout)])
+            .await?;
+        Ok(())
+    }
+
+    // Index used: `_id`.
+    async fn give_up_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> Result<(), StoreError> {
+        let unpinned = doc! { "_id": variant, "holds": { "$elemMatch": {
+            "checkout": checkout, "expires_at": { "$ne": Bson::Null },
+        } } };
+        self.documents
+            .update_one(unpinned, vec![given_back(checkout)])
+            .await?;
         Ok(())
     }
 
@@ -206,20 +227,18 @@ impl StockRoom for Stock {
     }
 
     // Index used: `hold_expiry`.
-    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
+    async fn doubtful_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             #[serde(rename = "_id")]
             variant: VariantId,
             checkout: CheckoutId,
         }
-        let expired = doc! { "$and": [
-            { "$gt": ["$$this.expires_at", Bson::Null] },
-            { "$lt": ["$$this.expires_at", "$$NOW"] },
-        ] };
+        // Null sorts before every date.
+        let doubtful = doc! { "$lt": ["$$this.expires_at", "$$NOW"] };
         let rows = self.documents.aggregate([
-            doc! { "$match": { "holds.expires_at": { "$type": "date" } } },
-            doc! { "$project": { "holds": { "$filter": { "input": "$holds", "cond": expired } } } },
+            doc! { "$match": { "holds.expires_at": { "$type": ["date", "null"] } } },
+            doc! { "$project": { "holds": { "$filter": { "input": "$holds", "cond": doubtful } } } },
             doc! { "$unwind": "$holds" },
             doc! { "$project": { "checkout": "$holds.checkout" } },
         ]);
