@@ -11,7 +11,7 @@ use crate::{
     discounts::{AppliedDiscount, Claim},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::Money,
-    payments::{Capture, CaptureId, CaptureStatus, ProviderOrder, ProviderOrderId, RequestKey},
+    payments::{Capture, CaptureId, CaptureStatus, ProviderOrderId, RequestKey},
 };
 
 /// Where a checkout stands.
