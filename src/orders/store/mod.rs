@@ -526,6 +526,7 @@ fn changed_fields(order: &Order) -> Result<Document, StoreError> {
         "status": order.status.as_str(),
         "payment": to_document(&order.payment)?,
         "refunds": to_array(&order.refunds)?,
+        "disputes": to_array(&order.disputes)?,
         "history": to_array(&order.history)?,
         "version": i64::try_from(order.version).unwrap_or(i64::MAX),
         "updated_at": order.updated_at,

@@ -83,13 +83,13 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
 #[actix_web::test]
 async fn a_payment_survives_an_outage_in_which_every_connection_is_refused() {
     let shop = hurried()
-        .with("CHECKOUT__RECONCILE_SECONDS", 60)
+        .with("CHECKOUT__RECONCILE_SECONDS", 5)
         .start()
         .await;
     let admin = shop.admin().await;
     let purchase = Purchase::new(&shop, &admin, "OUTAGE").await;
     let checkout = purchase.place(&purchase.fill().await, "first").await;
-    // Approved and gone: nobody but the buyer's return asks PayPal.
+    // Approved and gone: no event leaves, and nobody has captured yet.
     let path = "/control/webhooks/pause";
     purchase.paypal.post(path, &json!({})).await.expect(200);
     shop.approve(&checkout).await;
