@@ -229,7 +229,10 @@ impl Stock {
     pub(super) async fn available_of_all(
         &self,
     ) -> Result<
-        impl Stream<Item = Result<(VariantId, ProductId, u32), mongodb::error::Error>> + Unpin + use<>,
+        impl Stream<Item = Result<(VariantId, ProductId, u32), mongodb::error::Error>>
+        + Unpin
+        + Send
+        + use<>,
         StoreError,
     > {
         #[derive(Deserialize)]
