@@ -195,12 +195,10 @@ impl CheckoutStore for Checkouts {
     }
 
     async fn intend_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        self.change(
-            id,
-            CheckoutStatus::Capturing,
-            doc! { "capture_sent": true, "capture_open": true },
-        )
-        .await
+        // A run that was held up may come here when the capture is known.
+        let unknown = doc! { "$lte": ["$capture", Bson::Null] };
+        let fields = doc! { "capture_sent": true, "capture_open": unknown };
+        self.change(id, CheckoutStatus::Capturing, fields).await
     }
 
     async fn back_to_buyer(

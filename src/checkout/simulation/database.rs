@@ -369,7 +369,7 @@ impl CheckoutStore for Link {
         self.write("intend_capture", Some(id), move |state| {
             state.change(id, CheckoutStatus::Capturing, |checkout, _| {
                 checkout.capture_sent = true;
-                checkout.capture_open = true;
+                checkout.capture_open = checkout.capture.is_none();
             })
         })
         .await
