@@ -286,6 +286,7 @@ async fn a_return_is_taken_back_once() {
             .hold(&Holder::stranger(checkout), &[line], life)
             .await;
         held.unwrap().unwrap();
+        assert!(shop.stock.pin(checkout, vec![line.variant]).await.unwrap());
         shop.stock.sell(checkout, vec![line.variant]).await.unwrap();
     }
     let free = async || {
@@ -376,5 +377,42 @@ async fn many_accounts_at_once_behind_one_address_hold_its_share_and_no_more() {
     let tries = futures_util::future::join_all(tries).await;
     let won = tries.iter().filter(|held| held.as_ref().unwrap().is_ok());
     assert_eq!(won.count(), 4);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_is_pinned_is_not_given_up_and_only_that_is_sold() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let id = variant(&product, 0);
+    let line = HoldLine {
+        variant: id,
+        quantity: 1,
+    };
+    let (checkout, life) = (CheckoutId::new(), Duration::from_mins(1));
+    let holder = Holder::stranger(checkout);
+    let level = async || {
+        let levels = shop.stock.levels(&[id]).await.unwrap();
+        (levels[&id].available, levels[&id].reserved)
+    };
+    let (all, _) = level().await;
+    let hold = async || shop.stock.hold(&holder, &[line], life).await.unwrap();
+
+    hold().await.unwrap();
+    shop.stock.sell_one(checkout, id).await.unwrap();
+    assert_eq!(level().await, (all - 1, 1));
+    assert!(shop.stock.doubtful_holds().await.unwrap().is_empty());
+    shop.stock.give_up_one(checkout, id).await.unwrap();
+    assert_eq!(level().await, (all, 0));
+
+    hold().await.unwrap();
+    assert!(shop.stock.pin_one(checkout, id).await.unwrap());
+    shop.stock.give_up_one(checkout, id).await.unwrap();
+    assert_eq!(level().await, (all - 1, 1));
+    assert_eq!(shop.stock.doubtful_holds().await.unwrap(), [(checkout, id)]);
+    for _ in 0..2 {
+        shop.stock.sell_one(checkout, id).await.unwrap();
+        assert_eq!(level().await, (all - 1, 0));
+    }
     shop.close().await;
 }
