@@ -139,6 +139,12 @@ impl<'a> Purchase<'a> {
         self.admin.get(&path).await.expect(200).body
     }
 
+    /// How much the shop's books say was given back.
+    pub(super) async fn assert_booked(&self, order: &Value, cents: i64) {
+        let shown = self.order(order).await;
+        assert_eq!(shown["payment"]["refunded"]["amount"], cents);
+    }
+
     /// Waits until so much was given back, by the shop's books and by PayPal's.
     pub(super) async fn refunded(&self, order: &Value, cents: i64) {
         eventually("the refund in the books", || async {

@@ -231,8 +231,8 @@ fn end(call: Call, wrong: Wrong) -> End {
         // Its amount decides nothing before the capture.
         (Call::Get, Wrong::WrongAmount) => End::Meanwhile,
         (Call::Get, Wrong::Declined) => End::Anew,
-        // The money went back, and the webhook says so; or the refund's own state does.
-        (Call::Refund, Wrong::SlowDrip | Wrong::BadJson | Wrong::WrongAmount) => End::Meanwhile,
+        // The answer is wrong, the money went back, and the refund's own state says how much.
+        (Call::Refund, Wrong::WrongAmount) => End::Meanwhile,
         (
             Call::Token | Call::Create | Call::Capture | Call::Get | Call::Refund | Call::Verify,
             _,
@@ -279,7 +279,7 @@ fn page() -> String {
     }
     page.push_str(
         "\n- **done meanwhile**: the shop found its way while the fault lasted: by asking again under the same request\n  \
-        id, by reading the order's, the capture's or the refund's own state, or by the webhook.\n\
+        id, by reading the order's, the capture's or the refund's own state.\n\
         - **done once healed**: the buyer or PayPal was told to come back (503); then it was done without anybody's doing.\n\
         - **waits, then done**: an order or a refund that is `Pending` until PayPal says more.\n\
         - **clean failure, tried again**: nothing was taken or given back; the same buyer approves again, staff ask again.\n\
