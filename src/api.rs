@@ -220,10 +220,10 @@ async fn readyz(
 ) -> Result<web::Json<Health>, Problem> {
     mongo.ping().await?;
     if !feed.is_running() {
-        return Err(Problem::new(Code::Unavailable).detail("the change feed is being opened again"));
+        return Err(Problem::new(Code::NotReady).detail("the change feed is being opened again"));
     }
     if !catalog.is_ready() {
-        return Err(Problem::new(Code::Unavailable).detail("the catalogue is being loaded"));
+        return Err(Problem::new(Code::NotReady).detail("the catalogue is being loaded"));
     }
     Ok(web::Json(Health { status: "ok" }))
 }

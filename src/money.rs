@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+#[cfg(feature = "faults")]
+use crate::faults::{Plant, planted};
+
 /// The largest amount Bodega handles, in minor units: far above any price, far below overflow when
 /// 200 lines of 999 pieces are added up.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
@@ -175,7 +178,25 @@ impl Money {
     /// # Errors
     /// On overflow.
     pub fn share(self, basis_points: u32) -> Result<Self, MoneyError> {
+        #[cfg(feature = "faults")]
+        if planted(Plant::ShareInFloats) {
+            return Ok(self.share_in_floats(basis_points));
+        }
         self.portion(i64::from(basis_points), 10_000)
+    }
+
+    /// What [`Plant::ShareInFloats`] puts in place of [`Money::share`].
+    #[cfg(feature = "faults")]
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "this is the fault"
+    )]
+    fn share_in_floats(self, basis_points: u32) -> Self {
+        let share = self.amount as f64 * f64::from(basis_points) / 10_000.0;
+        Self::new(share.round() as i64, self.currency)
     }
 
     /// `part` of `whole` equal parts of this amount, rounded half away from zero to what can be paid
@@ -333,6 +354,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shares_agree_with_wide_integers(amount in -MAX_AMOUNT..MAX_AMOUNT, points in 0_u32..1_000_000) {
+            let share = Money::new(amount, Currency::USD).share(points).unwrap().amount;
+            let product = i128::from(amount) * i128::from(points);
+            let rest = product - i128::from(share) * 10_000;
+            // At most half a minor unit off, and a half only towards zero.
+            prop_assert!(rest.abs() < 5_000 || rest.abs() == 5_000 && rest.signum() != product.signum());
+        }
+
         #[test]
         fn sums_agree_with_wide_integers(amounts in prop::collection::vec(any::<i64>(), 0..20)) {
             let wide: i128 = amounts.iter().map(|a| i128::from(*a)).sum();

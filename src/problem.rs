@@ -96,6 +96,7 @@ codes! {
     Internal = 500 "internal" "Something went wrong here";
     ProviderError = 502 "payment_provider_error" "The payment provider refused the request";
     Unavailable = 503 "unavailable" "Not available now";
+    NotReady = 503 "not_ready" "The shop is not ready yet";
     Busy = 503 "busy" "Too much at once";
     ProviderUnavailable = 503 "payment_provider_unavailable" "The payment provider cannot be reached";
 }

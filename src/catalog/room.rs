@@ -59,6 +59,13 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Gives the units of one hold back unless it is pinned: whoever pinned it counts on it.
+    fn give_up_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Turns the units of one hold into sold ones; a repeat changes nothing.
     fn sell_one(
         &self,
@@ -66,8 +73,9 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Checkouts whose holds have expired by the database's clock.
-    fn expired_holds(
+    /// Holds that somebody should look at: expired by the database's clock, or pinned. A pinned one never
+    /// expires, so only its checkout tells whether anybody counts on it still.
+    fn doubtful_holds(
         &self,
     ) -> impl Future<Output = Result<Vec<(CheckoutId, VariantId)>, StoreError>> + Send;
 
@@ -97,8 +105,11 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
             if short.is_empty() {
                 return Ok(Ok(()));
             }
-            let variants = lines.iter().map(|line| line.variant).collect();
-            self.release(holder.checkout, variants).await?;
+            // A run that was held up for long may come here when another has brought the checkout to its
+            // payment: what is pinned by then stays.
+            for line in &lines {
+                self.give_up_one(holder.checkout, line.variant).await?;
+            }
             Ok(Err(short))
         }
     }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     cart::Carts,
+    faults::{Point, crash_point},
     money::Money,
     mongo::{Mongo, StoreError},
     orders::{Order, Orders, PaymentStatus},
@@ -39,7 +40,9 @@ impl Bookings {
         self.orders.insert_in(session, &booking.order).await?;
         self.carts
             .take_out_in(session, booking.cart, &booking.bought)
-            .await
+            .await?;
+        crash_point(Point::CommitBefore);
+        Ok(())
     }
 }
 
@@ -51,7 +54,9 @@ impl OrderBook for Bookings {
             .transaction_with(context, |session, (bookings, booking)| {
                 bookings.write(session, booking).boxed()
             });
-        match placed.await {
+        let placed = placed.await;
+        crash_point(Point::CommitAfter);
+        match placed {
             // The unique indexes say that the order stands: another was first.
             Err(error) if error.is_duplicate_key() => Ok(()),
             other => other,

@@ -24,6 +24,7 @@ use crate::{
     clock::Timestamp,
     config::Config,
     discounts::AppliedDiscount,
+    faults::{Plant, planted},
     http::{Body, ClientAddress, Params, RequestId},
     id::{CheckoutId, LineId, OrderId, ProductId, VariantId},
     idempotency::{Idempotency, IdempotencyKey},
@@ -349,7 +350,7 @@ async fn own_checkout(
 ) -> Result<Checkout, Problem> {
     let found = checkouting.settlement.checkouts.find(id).await?;
     found
-        .filter(|checkout| checkout.user == principal.user)
+        .filter(|checkout| checkout.user == principal.user || planted(Plant::StrangerServed))
         .ok_or_else(Problem::not_found)
 }
 

@@ -9,6 +9,7 @@ use crate::{
     catalog::{HoldLine, Holder, Image, Options},
     clock::Timestamp,
     discounts::{AppliedDiscount, Claim},
+    faults::{Plant, planted},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::Money,
     payments::{Capture, CaptureId, CaptureStatus, ProviderOrderId, RequestKey},
@@ -171,6 +172,7 @@ impl CaptureRecord {
             CaptureStatus::Completed
             | CaptureStatus::PartiallyRefunded
             | CaptureStatus::Refunded => Standing::Paid,
+            CaptureStatus::Pending(_) if planted(Plant::PendingPaid) => Standing::Paid,
             CaptureStatus::Pending(_) | CaptureStatus::Other(_) => Standing::Pending,
             CaptureStatus::Declined => Standing::Declined,
         };
@@ -345,7 +347,7 @@ impl Checkout {
     /// Whether `capture` is exactly what the buyer agreed to pay.
     #[must_use]
     pub fn is_paid_by(&self, capture: &CaptureRecord) -> bool {
-        capture.amount == Some(self.totals.total)
+        capture.amount == Some(self.totals.total) || planted(Plant::AmountUnchecked)
     }
 }
 
@@ -369,7 +371,8 @@ impl SeenCart {
             items.sort_unstable();
             items
         };
-        self.version == version && self.total == total && sorted(&self.items) == sorted(items)
+        let same_total = self.total == total || planted(Plant::TotalBelieved);
+        self.version == version && same_total && sorted(&self.items) == sorted(items)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     address::PostalAddress,
     catalog::{Shortage, StockRoom},
     config::StoreConfig,
+    faults::{Point, crash_point},
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     payments::{GatewayError, NewPayment, PaymentLine},
 };
@@ -133,6 +134,7 @@ impl<W: World> Checkouting<W> {
             self.fail(&checkout, EndReason::DiscountRefused).await?;
             return Err(CheckoutError::Discount(refused));
         }
+        crash_point(Point::HoldTaken);
         let payment = self.payment_of(&checkout);
         let key = checkout.request_key("create");
         let made = match self.settlement.payments.create_order(&payment, &key).await {
@@ -147,6 +149,7 @@ impl<W: World> Checkouting<W> {
             // Still `Preparing`: the same key goes on, another checkout supersedes it, or it expires.
             Err(unclear) => return Err(CheckoutError::Provider(unclear)),
         };
+        crash_point(Point::CreateAnswered);
         let opened = self
             .checkouts()
             .await_approval(checkout.id, &made, self.life())

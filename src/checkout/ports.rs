@@ -123,14 +123,15 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         checkout: &Checkout,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
-    /// Writes down that no stock is held and no discount claimed for it any more.
+    /// Writes down that no stock is held and no discount claimed for it any more, if it is over.
     fn stock_settled(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Writes down that its money went back.
+    /// Writes down that no money has to go back any more: it went back with this refund, or was never
+    /// paid.
     fn refunded(
         &self,
         id: CheckoutId,
-        refund: &str,
+        refund: Option<&str>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Checkouts that want looking after: unchanged for `idle` and not done.

@@ -125,10 +125,10 @@ impl<W: World> Settlement<W> {
         }
     }
 
-    /// Frees lapsed holds and claims whose checkout is over and settled, or was never written: a run that
-    /// was held up for long may have taken them after its checkout had ended.
+    /// Frees holds and claims whose checkout is over and settled, or was never written: a run that was held
+    /// up for long may have taken them, or even pinned them, after its checkout had ended.
     async fn free_orphans(&self) -> Result<(), StoreError> {
-        for (checkout, variant) in self.stock.expired_holds().await? {
+        for (checkout, variant) in self.stock.doubtful_holds().await? {
             let found = self.checkouts.find(checkout).await?;
             if found.is_none_or(|checkout| is_settled(&checkout)) {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");

@@ -16,11 +16,13 @@ use crate::{
     },
     config::CheckoutConfig,
     discounts::Refused,
+    faults::{Point, crash_point},
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
     payments::{
-        GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus, RefundStatus,
+        CaptureStatus, GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus,
+        RefundStatus,
     },
 };
 
@@ -191,7 +193,10 @@ impl<W: World> Settlement<W> {
             None
         };
         match reason {
-            None => self.checkouts.intend_capture(checkout.id).await?,
+            None => {
+                crash_point(Point::Pinned);
+                self.checkouts.intend_capture(checkout.id).await?
+            }
             Some(reason) => {
                 let to = CheckoutStatus::Failed;
                 self.checkouts.end(&checkout, to, reason, false).await?
@@ -209,20 +214,10 @@ impl<W: World> Settlement<W> {
         self.discounts.claim(&checkout.claim(), life).await
     }
 
-    /// Pins every hold, taking again what has lapsed.
+    /// Pins every hold. One that is gone is not taken again: another run may have sold it a moment ago, and
+    /// units taken after that would belong to nobody.
     async fn keep_stock(&self, checkout: &Checkout) -> Result<bool, StoreError> {
-        if self.stock.pin(checkout.id, checkout.variants()).await? {
-            return Ok(true);
-        }
-        let taken = self
-            .stock
-            .hold(
-                &checkout.holder(),
-                &checkout.holds(),
-                self.config.reservation(),
-            )
-            .await?;
-        Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
+        self.stock.pin(checkout.id, checkout.variants()).await
     }
 
     /// Takes the money, or finds out that it was taken.
@@ -233,6 +228,7 @@ impl<W: World> Settlement<W> {
         declined: &mut bool,
     ) -> Result<Turn, StoreError> {
         let key = checkout.request_key("capture");
+        crash_point(Point::CaptureSent);
         let captured = match self.payments.capture(payment, &key).await {
             // Sent before and perhaps done: the provider's own state decides, not this answer.
             Err(GatewayError::Unknown(reason)) => {
@@ -241,6 +237,7 @@ impl<W: World> Settlement<W> {
             }
             answer => answer,
         };
+        crash_point(Point::CaptureAnswered);
         match captured {
             Ok(found) => self.write_down(checkout, found).await,
             Err(GatewayError::Refused {
@@ -381,6 +378,7 @@ impl<W: World> Settlement<W> {
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
+        crash_point(Point::Sold);
         self.discounts.keep(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await?;
         Ok(Turn::Again)
@@ -408,22 +406,35 @@ impl<W: World> Settlement<W> {
             Ok(state) => state,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
+        if matches!(
+            state.status,
+            CaptureStatus::Refunded | CaptureStatus::Declined
+        ) {
+            // Given back by an earlier call of ours whose answer was lost, or at the provider's dashboard;
+            // or never paid.
+            let back = (state.status == CaptureStatus::Refunded).then_some("by the provider");
+            self.checkouts.refunded(checkout.id, back).await?;
+            return Ok(Turn::Again);
+        }
         let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
             return Ok(Turn::from(Settled::Closed(checkout)));
         };
         let key = checkout.request_key("return");
         let note = Some("This purchase could not be completed.");
-        match self.payments.refund(&capture.id, amount, &key, note).await {
+        crash_point(Point::RefundSent);
+        let answer = self.payments.refund(&capture.id, amount, &key, note).await;
+        crash_point(Point::RefundAnswered);
+        match answer {
             Ok(refund) if refund.status != RefundStatus::Failed => {
                 self.checkouts
-                    .refunded(checkout.id, refund.id.as_str())
+                    .refunded(checkout.id, Some(refund.id.as_str()))
                     .await?;
                 Ok(Turn::Again)
             }
             Ok(_failed) => Ok(Turn::from(Settled::Closed(checkout))),
             Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
                 self.checkouts
-                    .refunded(checkout.id, "by the provider")
+                    .refunded(checkout.id, Some("by the provider"))
                     .await?;
                 Ok(Turn::Again)
             }

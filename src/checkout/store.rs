@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{CartId, CheckoutId, OrderId},
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
@@ -223,10 +224,12 @@ impl CheckoutStore for Checkouts {
 
     // Index used: `_id`.
     async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
+        let own_clock = planted(Plant::LocalClock).then(|| Bson::from(Timestamp::now()));
+        let now = own_clock.unwrap_or_else(|| "$$NOW".into());
         let lapsed = doc! {
             "_id": checkout.id,
             "status": checkout.status.as_str(),
-            "$expr": { "$lt": ["$expires_at", "$$NOW"] },
+            "$expr": { "$lt": ["$expires_at", now] },
         };
         let fields = doc! {
             "status": CheckoutStatus::Expired.as_str(),
@@ -238,13 +241,12 @@ impl CheckoutStore for Checkouts {
 
     async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });
-        self.documents
-            .update_one(doc! { "_id": id }, fields)
-            .await?;
+        let over = doc! { "_id": id, "status": { "$nin": OPEN.to_vec() } };
+        self.documents.update_one(over, fields).await?;
         Ok(())
     }
 
-    async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
+    async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
         let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
         self.documents
             .update_one(doc! { "_id": id }, fields)

@@ -142,7 +142,8 @@ fn answered(
 
 fn problem_of(error: &Error, id: &RequestId) -> actix_web::HttpResponse {
     if let Some(problem) = error.as_error::<Problem>() {
-        if problem.code().status().is_server_error() && problem.code() != Code::Busy {
+        let expected = matches!(problem.code(), Code::Busy | Code::NotReady);
+        if problem.code().status().is_server_error() && !expected {
             let cause = problem.cause().map(ToString::to_string);
             tracing::error!(request.id = id.as_str(), %problem, cause, "request failed");
         }
@@ -217,7 +218,9 @@ fn record(response: &ServiceResponse, id: &RequestId, began: Instant) {
         "status" => status.as_u16().to_string())
     .record(elapsed);
     let duration_ms = elapsed.as_millis();
-    if request.method().is_safe() && !status.is_server_error() {
+    // 503 is a state, not an event: whoever waits for its end asks again and again.
+    let told = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
+    if request.method().is_safe() && !told {
         tracing::debug!(
             request.id = id.as_str(),
             method,

@@ -14,6 +14,7 @@ use super::{
     store::StatusWish,
 };
 use crate::{
+    faults::{Point, crash_point},
     http::IfMatch,
     id::OrderId,
     money::Money,
@@ -144,6 +145,7 @@ impl Refunds {
             Some(answer) => answer,
             None => self.ask(order, refund).await,
         };
+        crash_point(Point::RefundAnswered);
         match self.heard(order, refund, answer).await? {
             Heard::Open => Ok(None),
             Heard::Decided(outcome) => self
@@ -158,6 +160,7 @@ impl Refunds {
         let key = RequestKey::new(refund.id, "refund");
         let note = refund.reason.as_deref().map(|note| clipped(note, MAX_NOTE));
         let capture = &order.payment.capture;
+        crash_point(Point::RefundSent);
         self.gateway
             .refund(capture, refund.amount, &key, note)
             .await

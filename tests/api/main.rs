@@ -11,7 +11,9 @@
 
 mod bad_input;
 mod checkout;
+mod crash;
 mod discounts;
+mod invariants;
 mod journey;
 mod limits;
 mod packaging;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{Hold, HoldLine, Stock, StockDocument, units};
 use crate::{
     catalog::StockRoom,
+    faults::{Plant, planted},
     id::{CheckoutId, UserId, VariantId},
     mongo::StoreError,
 };
@@ -112,6 +113,14 @@ fn held(checkout: CheckoutId, variant: VariantId) -> Document {
     doc! { "_id": variant, "holds.checkout": checkout }
 }
 
+/// Gives the units that `checkout` holds back.
+fn given_back(checkout: CheckoutId) -> Document {
+    doc! { "$set": {
+        "available": { "$add": ["$available", held_by(checkout)] },
+        "holds": without(checkout),
+    } }
+}
+
 impl StockRoom for Stock {
     // Index used: `_id`.
     async fn take(
@@ -121,9 +130,14 @@ impl StockRoom for Stock {
         life: Duration,
     ) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
+        let enough = if planted(Plant::HoldUnconditional) {
+            i64::MIN
+        } else {
+            quantity
+        };
         let free = doc! {
             "_id": line.variant,
-            "available": { "$gte": quantity },
+            "available": { "$gte": enough },
             "holds.checkout": { "$ne": holder.checkout },
             "$expr": self.limits.allow(holder, quantity),
         };
@@ -185,12 +199,28 @@ impl StockRoom for Stock {
         checkout: CheckoutId,
         variant: VariantId,
     ) -> Result<(), StoreError> {
-        let give_back = doc! { "$set": {
-            "available": { "$add": ["$available", held_by(checkout)] },
-            "holds": without(checkout),
-        } };
+        if planted(Plant::HoldKept) {
+            return Ok(());
+        }
         let held = held(checkout, variant);
-        self.documents.update_one(held, vec![give_back]).await?;
+        self.documents
+            .update_one(held, vec![given_back(checkout)])
+            .await?;
+        Ok(())
+    }
+
+    // Index used: `_id`.
+    async fn give_up_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> Result<(), StoreError> {
+        let unpinned = doc! { "_id": variant, "holds": { "$elemMatch": {
+            "checkout": checkout, "expires_at": { "$ne": Bson::Null },
+        } } };
+        self.documents
+            .update_one(unpinned, vec![given_back(checkout)])
+            .await?;
         Ok(())
     }
 
@@ -206,20 +236,18 @@ impl StockRoom for Stock {
     }
 
     // Index used: `hold_expiry`.
-    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
+    async fn doubtful_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             #[serde(rename = "_id")]
             variant: VariantId,
             checkout: CheckoutId,
         }
-        let expired = doc! { "$and": [
-            { "$gt": ["$$this.expires_at", Bson::Null] },
-            { "$lt": ["$$this.expires_at", "$$NOW"] },
-        ] };
+        // Null sorts before every date.
+        let doubtful = doc! { "$lt": ["$$this.expires_at", "$$NOW"] };
         let rows = self.documents.aggregate([
-            doc! { "$match": { "holds.expires_at": { "$type": "date" } } },
-            doc! { "$project": { "holds": { "$filter": { "input": "$holds", "cond": expired } } } },
+            doc! { "$match": { "holds.expires_at": { "$type": ["date", "null"] } } },
+            doc! { "$project": { "holds": { "$filter": { "input": "$holds", "cond": doubtful } } } },
             doc! { "$unwind": "$holds" },
             doc! { "$project": { "checkout": "$holds.checkout" } },
         ]);

@@ -19,6 +19,7 @@ pub use holds::{HoldLimits, Holder};
 
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{CheckoutId, ProductId, UserId, VariantId},
     mongo::{Mongo, StoreError, schema},
 };
@@ -228,7 +229,10 @@ impl Stock {
     pub(super) async fn available_of_all(
         &self,
     ) -> Result<
-        impl Stream<Item = Result<(VariantId, ProductId, u32), mongodb::error::Error>> + Unpin + use<>,
+        impl Stream<Item = Result<(VariantId, ProductId, u32), mongodb::error::Error>>
+        + Unpin
+        + Send
+        + use<>,
         StoreError,
     > {
         #[derive(Deserialize)]
@@ -292,8 +296,13 @@ impl Stock {
     /// When the database refuses.
     pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
+        let known = if planted(Plant::RestockTwice) {
+            ""
+        } else {
+            key
+        };
         let fresh =
-            doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
+            doc! { "_id": line.variant, "returns": { "$ne": known }, "sold": { "$gte": quantity } };
         let back = doc! {
             "$inc": { "available": quantity, "sold": -quantity },
             "$push": { "returns": key },

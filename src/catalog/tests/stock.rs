@@ -270,6 +270,38 @@ async fn offers_say_what_can_be_bought_now() {
 }
 
 #[actix_web::test]
+async fn a_return_is_taken_back_once() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let line = HoldLine {
+        variant: variant(&product, 0),
+        quantity: 1,
+    };
+    for _ in 0..3 {
+        let (checkout, life) = (CheckoutId::new(), Duration::from_mins(1));
+        let held = shop
+            .stock
+            .hold(&Holder::stranger(checkout), &[line], life)
+            .await;
+        held.unwrap().unwrap();
+        shop.stock.sell(checkout, vec![line.variant]).await.unwrap();
+    }
+    let free = async || {
+        let levels = shop.stock.levels(&[line.variant]).await.unwrap();
+        levels[&line.variant].available
+    };
+    let before = free().await;
+    // A worker that was held up tells of the same return again.
+    for _ in 0..3 {
+        assert!(shop.stock.take_back("a return", line).await.unwrap());
+    }
+    assert_eq!(free().await, before + 1);
+    assert!(shop.stock.take_back("another", line).await.unwrap());
+    assert_eq!(free().await, before + 2);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn neither_one_buyer_nor_one_address_holds_more_than_its_share() {
     let shop = TestShop::open().await;
     let product = shop.create(&mug()).await;

@@ -249,6 +249,7 @@ impl State {
         let settlement = Settlement {
             checkouts: link.clone(),
             stock: link.clone(),
+            discounts: link.clone(),
             orders: link.clone(),
             payments: Payments::new(std::sync::Arc::new(link.clone())),
             clock: link.clone(),
@@ -256,6 +257,7 @@ impl State {
                 reservation_seconds: RESERVATION,
                 reconcile_seconds: SWEEP_EVERY,
                 max_held_per_user: 999,
+                max_held_per_address: 999,
             },
             queue: self.nodes[link.node].queue.clone(),
         };
@@ -296,6 +298,7 @@ impl State {
 fn wish_of(user: UserId) -> Wish {
     Wish {
         user,
+        client: String::new(),
         seen: SeenCart {
             version: 0,
             items: Vec::new(),

@@ -72,6 +72,7 @@ impl State {
         let mut found = self.check_money(self.now);
         self.check_orders(&mut found);
         self.check_stock(&mut found);
+        self.check_coupon(&mut found);
         self.check_rest(&mut found);
         for told in &self.buyers.told {
             if !self.database.orders.iter().any(|order| order.id == *told) {
@@ -164,6 +165,22 @@ impl State {
             for hold in &units.holds {
                 found.push(format!("I10: {variant} is held for {}", hold.checkout));
             }
+        }
+    }
+
+    /// R6: a discount code is used as often as orders have it, and no oftener than allowed.
+    fn check_coupon(&self, found: &mut Violations) {
+        let coupon = &self.database.coupon;
+        let orders = self.database.orders.iter();
+        let mut with: Vec<CheckoutId> = orders
+            .filter(|order| order.discount_total.amount > 0)
+            .map(|order| order.checkout)
+            .collect();
+        let mut used = coupon.used.clone();
+        with.sort_unstable();
+        used.sort_unstable();
+        if with != used || used.len() > coupon.limit || !coupon.claims.is_empty() {
+            found.push(format!("R6: orders {with:?} have the code of {coupon:?}"));
         }
     }
 

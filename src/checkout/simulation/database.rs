@@ -12,15 +12,16 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    catalog::{HoldLine, StockRoom},
+    catalog::{HoldLine, Holder, StockRoom},
     checkout::{
         error::CheckoutError,
         model::{CaptureRecord, Checkout, CheckoutLine, CheckoutStatus, EndReason, order_number},
         place::Wish,
-        ports::{Booking, CheckoutStore, Clock, OrderBook, Till, World},
+        ports::{Booking, CheckoutStore, Clock, DiscountDesk, OrderBook, Till, World},
         totals::{ChosenShipping, Totals},
     },
     clock::Timestamp,
+    discounts::{AppliedDiscount, Claim, DiscountCode, Obstacle, Refused, StaleClaim},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::{Currency, Money, MoneyError},
     mongo::StoreError,
@@ -57,6 +58,19 @@ pub(super) struct CartLine {
     pub(super) quantity: u32,
 }
 
+/// A discount code with a limit: who has a use of it, and until when.
+#[derive(Debug, Default)]
+pub(super) struct Coupon {
+    pub(super) limit: usize,
+    pub(super) claims: Vec<(CheckoutId, UserId, Millis)>,
+    pub(super) used: Vec<CheckoutId>,
+}
+
+/// The discount code that there is.
+fn coupon() -> DiscountCode {
+    DiscountCode::parse("TEN").unwrap()
+}
+
 /// All collections.
 #[derive(Debug, Default)]
 pub(super) struct Database {
@@ -66,6 +80,8 @@ pub(super) struct Database {
     /// One event for each version of an order.
     pub(super) events: Vec<(OrderId, u64)>,
     pub(super) carts: BTreeMap<CartId, Vec<CartLine>>,
+    /// The one discount code.
+    pub(super) coupon: Coupon,
 }
 
 /// The price of one unit of anything.
@@ -251,6 +267,7 @@ impl Link {
 impl World for Simulated {
     type Checkouts = Link;
     type Stock = Link;
+    type Discounts = Link;
     type Orders = Link;
     type Till = Link;
     type Clock = Link;
@@ -421,7 +438,8 @@ impl CheckoutStore for Link {
     async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         self.write("stock_settled", Some(id), move |state| {
             let now = state.now;
-            if let Some(checkout) = state.database.checkouts.get_mut(&id) {
+            let found = state.database.checkouts.get_mut(&id);
+            if let Some(checkout) = found.filter(|found| found.status.is_final()) {
                 checkout.stock_open = false;
                 touch(checkout, now);
             }
@@ -429,25 +447,15 @@ impl CheckoutStore for Link {
         .await
     }
 
-    async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
-        let refund = refund.to_owned();
+    async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
+        let refund = refund.map(str::to_owned);
         self.write("refunded", Some(id), move |state| {
             let now = state.now;
             if let Some(checkout) = state.database.checkouts.get_mut(&id) {
                 checkout.refund_due = false;
-                checkout.refund = Some(refund);
+                checkout.refund = refund;
                 touch(checkout, now);
             }
-        })
-        .await
-    }
-
-    async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
-        self.read("open_of_user", None, move |state| {
-            let all = state.database.checkouts.values();
-            all.filter(|checkout| checkout.user == user && is_open(checkout))
-                .cloned()
-                .collect()
         })
         .await
     }
@@ -484,10 +492,11 @@ impl CheckoutStore for Link {
 impl StockRoom for Link {
     async fn take(
         &self,
-        checkout: CheckoutId,
+        holder: &Holder,
         line: HoldLine,
         life: Duration,
     ) -> Result<bool, StoreError> {
+        let checkout = holder.checkout;
         let life = millis(life);
         self.write("take", Some(checkout), move |state| {
             let expires_at = Some(state.now + life);
@@ -517,8 +526,8 @@ impl StockRoom for Link {
         .await
     }
 
-    async fn free(&self, variant: VariantId) -> Result<u32, StoreError> {
-        self.read("free", None, move |state| {
+    async fn within_reach(&self, _holder: &Holder, variant: VariantId) -> Result<u32, StoreError> {
+        self.read("within_reach", None, move |state| {
             let units = state.database.stock.get(&variant);
             units.map_or(0, |units| u32::try_from(units.available).unwrap_or(0))
         })
@@ -560,6 +569,23 @@ impl StockRoom for Link {
         .await
     }
 
+    async fn give_up_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> Result<(), StoreError> {
+        self.write("give_up", Some(checkout), move |state| {
+            let mut pinned = false;
+            let held = state.held(checkout, variant, |hold| pinned = hold.expires_at.is_none());
+            if held && !pinned {
+                state.let_go(checkout, variant, |units, quantity| {
+                    units.available += quantity;
+                });
+            }
+        })
+        .await
+    }
+
     async fn sell_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<(), StoreError> {
         self.write("sell", Some(checkout), move |state| {
             state.let_go(checkout, variant, |units, quantity| units.sold += quantity);
@@ -567,18 +593,94 @@ impl StockRoom for Link {
         .await
     }
 
-    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
-        self.read("expired_holds", None, move |state| {
+    async fn doubtful_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
+        self.read("doubtful_holds", None, move |state| {
             let now = state.now;
             let all = state.database.stock.iter();
             all.flat_map(|(variant, units)| {
-                let expired = units
+                let doubtful = units
                     .holds
                     .iter()
-                    .filter(move |hold| hold.expires_at.is_some_and(|expires_at| expires_at < now));
-                expired.map(|hold| (hold.checkout, *variant))
+                    .filter(move |hold| hold.expires_at.is_none_or(|expires_at| expires_at < now));
+                doubtful.map(|hold| (hold.checkout, *variant))
             })
             .collect()
+        })
+        .await
+    }
+}
+
+impl DiscountDesk for Link {
+    async fn claim(
+        &self,
+        claim: &Claim,
+        life: Duration,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let Some(code) = claim.codes.first().cloned() else {
+            return Ok(Ok(()));
+        };
+        let (checkout, user, life) = (claim.checkout, claim.user, millis(life));
+        self.write("claim", Some(checkout), move |state| {
+            let until = state.now + life;
+            let unlimited = state.flaw == Flaw::CouponUnlimited;
+            let coupon = &mut state.database.coupon;
+            if coupon.claims.iter().any(|(by, ..)| *by == checkout) {
+                return Ok(());
+            }
+            if coupon.claims.len() + coupon.used.len() >= coupon.limit && !unlimited {
+                let obstacle = Obstacle::UsedUp;
+                return Err(Refused { code, obstacle });
+            }
+            coupon.claims.push((checkout, user, until));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn keep(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.end_claim("keep", claim, |coupon, by| coupon.used.push(by))
+            .await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.end_claim("unclaim", claim, |_, _| {}).await
+    }
+
+    async fn stale_claims(&self) -> Result<Vec<StaleClaim>, StoreError> {
+        self.read("stale_claims", None, |state| {
+            let now = state.now;
+            let claims = state.database.coupon.claims.iter();
+            let stale = claims.filter(|(_, _, until)| *until < now);
+            stale
+                .map(|(checkout, user, _)| StaleClaim {
+                    code: coupon(),
+                    checkout: *checkout,
+                    user: *user,
+                })
+                .collect()
+        })
+        .await
+    }
+}
+
+impl Link {
+    async fn end_claim(
+        &self,
+        what: &'static str,
+        claim: &Claim,
+        then: impl FnOnce(&mut Coupon, CheckoutId) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        if claim.codes.is_empty() {
+            return Ok(());
+        }
+        let checkout = claim.checkout;
+        self.write(what, Some(checkout), move |state| {
+            let coupon = &mut state.database.coupon;
+            let mut claims = coupon.claims.iter();
+            if let Some(place) = claims.position(|(by, ..)| *by == checkout) {
+                coupon.claims.remove(place);
+                then(coupon, checkout);
+            }
         })
         .await
     }
@@ -651,20 +753,27 @@ impl Till for Link {
     async fn freeze(&self, id: CheckoutId, wish: &Wish) -> Result<Checkout, CheckoutError> {
         let wish = wish.clone();
         let cart = CartId::from_object_id(wish.user.object_id());
-        let lines = self
+        let (lines, coupon) = self
             .read("cart", Some(id), move |state| {
-                state.database.carts.get(&cart).cloned().unwrap_or_default()
+                let lines = state.database.carts.get(&cart).cloned();
+                let coupon = state.chance.yes(400).then(coupon);
+                (lines.unwrap_or_default(), coupon)
             })
             .await?;
         if lines.is_empty() {
             return Err(CheckoutError::CartEmpty);
         }
-        Ok(frozen(id, cart, &wish, &lines))
+        Ok(frozen(id, cart, &wish, (&lines, coupon)))
     }
 }
 
 /// The checkout of a cart, without shipping and tax.
-fn frozen(id: CheckoutId, cart: CartId, wish: &Wish, lines: &[CartLine]) -> Checkout {
+fn frozen(
+    id: CheckoutId,
+    cart: CartId,
+    wish: &Wish,
+    (lines, coupon): (&[CartLine], Option<DiscountCode>),
+) -> Checkout {
     let usd = |amount| Money::new(amount, Currency::USD);
     let lines: Vec<CheckoutLine> = lines
         .iter()
@@ -681,20 +790,30 @@ fn frozen(id: CheckoutId, cart: CartId, wish: &Wish, lines: &[CartLine]) -> Chec
             line_total: usd(PRICE * i64::from(line.quantity)),
         })
         .collect();
-    let total = usd(lines.iter().map(|line| line.line_total.amount).sum());
+    let subtotal = usd(lines.iter().map(|line| line.line_total.amount).sum());
+    let discounts: Vec<_> = coupon
+        .map(|code| AppliedDiscount {
+            code,
+            amount: usd(PRICE / 10),
+        })
+        .into_iter()
+        .collect();
+    let discount = usd(discounts.iter().map(|applied| applied.amount.amount).sum());
     Checkout {
         id,
         user: wish.user,
         cart,
+        client: String::new(),
         number: order_number(id),
         status: CheckoutStatus::Preparing,
         lines,
+        discounts,
         totals: Totals {
-            subtotal: total,
-            discount: usd(0),
+            subtotal,
+            discount,
             shipping: usd(0),
             tax: usd(0),
-            total,
+            total: usd(subtotal.amount - discount.amount),
         },
         shipping: ChosenShipping {
             id: String::new(),

@@ -39,6 +39,8 @@ enum Flaw {
     NoOrderIndex,
     /// A cart may have several open checkouts.
     NoOpenCartIndex,
+    /// A discount code is claimed without regard to its limit.
+    CouponUnlimited,
     /// Changes of a checkout do not name the status they were judged by.
     StatusNotCompared,
 }
@@ -86,6 +88,7 @@ fn play(seed: u64, flaw: Flaw, keep_trace: bool) -> Run {
         };
         state.database.stock.insert(buyers::variant(n), units);
     }
+    state.database.coupon.limit = state.chance.way(3);
     let shared = Shared::new(state);
     {
         let mut state = shared.lock();

@@ -151,6 +151,8 @@ impl PayPalModel {
             status: taken.status.clone(),
             amount: Some(taken.amount),
             reference: Some(taken.reference.clone()),
+            invoice: None,
+            payee: None,
             order: Some(taken.payment.clone()),
         }
     }
@@ -371,6 +373,7 @@ impl State {
             capture: taken.id.clone(),
             order: Some(taken.payment.clone()),
             checkout,
+            claimed: None,
         }
     }
 

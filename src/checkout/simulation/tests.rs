@@ -93,5 +93,6 @@ flaws! {
     amounts_that_are_not_compared_are_noticed: AmountNotCompared;
     orders_without_unique_index_are_noticed: NoOrderIndex;
     carts_with_several_open_checkouts_are_noticed: NoOpenCartIndex;
+    discounts_beyond_their_limit_are_noticed: CouponUnlimited;
     changes_that_name_no_status_are_noticed: StatusNotCompared;
 }

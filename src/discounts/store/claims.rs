@@ -8,13 +8,15 @@ use futures_util::TryStreamExt;
 use mongodb::Collection;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Discounts, UseDocument, key};
+use super::{ClaimDocument, Discounts, UseDocument, key};
 use crate::{
     discounts::model::{DiscountCode, Obstacle},
     id::{CheckoutId, UserId},
     mongo::{StoreError, is_duplicate_key},
 };
 
+/// How many counted uses of one buyer are remembered by their checkouts.
+const REMEMBERED: i64 = 50;
 /// The most claims that one sweep looks at.
 const SWEEP: i64 = 200;
 
@@ -59,6 +61,17 @@ impl From<StaleClaim> for Claim {
     }
 }
 
+/// How a checkout stands in its buyer's document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// It has no use.
+    None,
+    /// It claims one.
+    Claimed,
+    /// Its use is counted.
+    Counted,
+}
+
 /// Fewer uses and claims than `limit`, an expression; inside `$expr`.
 fn room(limit: impl Into<bson::Bson>) -> Document {
     doc! { "$lt": [{ "$add": ["$used", { "$size": "$claims" }] }, limit.into()] }
@@ -97,7 +110,8 @@ impl Discounts {
         Ok(Ok(()))
     }
 
-    /// The buyer's use first, then the code's, so that a buyer without one takes none from the others.
+    /// The buyer's use first, then the code's, so that a buyer without one takes none from the others. A use
+    /// that was counted already is not claimed again: a run that was held up may come late.
     async fn claim_one(
         &self,
         claim: &Claim,
@@ -108,10 +122,18 @@ impl Discounts {
             return Ok(Err(Obstacle::Unknown));
         };
         let per_user = found.rules.limit_per_user;
-        if !self.claim_for_buyer(claim, code, per_user, life).await? {
-            return Ok(Err(Obstacle::UsedBefore));
+        match self.claim_for_buyer(claim, code, per_user, life).await? {
+            Share::Claimed => {}
+            Share::Counted => return Ok(Ok(())),
+            Share::None => return Ok(Err(Obstacle::UsedBefore)),
         }
         if self.claim_in_all(claim, code, life).await? {
+            if self.share_of(claim, code).await? != Share::Claimed {
+                // Ended or counted meanwhile, by another run: what was claimed just now is nobody's.
+                let all = doc! { "_id": code };
+                let pull = doc! { "$pull": pulled(claim) };
+                self.documents.update_one(all, pull).await?;
+            }
             return Ok(Ok(()));
         }
         let book = self.book(std::slice::from_ref(code), None).await?;
@@ -127,38 +149,55 @@ impl Discounts {
         code: &DiscountCode,
         limit: Option<u32>,
         life: Duration,
-    ) -> Result<bool, StoreError> {
-        let key = key(code, claim.user);
-        let mut free = doc! { "_id": &key, "claims.checkout": { "$ne": claim.checkout } };
+    ) -> Result<Share, StoreError> {
+        let mut free = doc! {
+            "_id": key(code, claim.user),
+            "claims.checkout": { "$ne": claim.checkout },
+            "counted": { "$ne": claim.checkout },
+        };
         if let Some(limit) = limit {
             free.insert("$expr", room(i64::from(limit)));
         }
         let take = vec![doc! { "$set": claimed(claim, life) }];
-        let held = doc! { "_id": &key, "claims.checkout": claim.checkout };
         // The first time there may be no document yet; another checkout may make it at the same moment.
         for _ in 0..2 {
             let taken = self.uses.update_one(free.clone(), take.clone()).await?;
-            if taken.matched_count == 1 || self.uses.count_documents(held.clone()).await? == 1 {
-                return Ok(true);
+            if taken.matched_count == 1 {
+                return Ok(Share::Claimed);
             }
-            self.open_for_buyer(&key, claim, code).await?;
+            match self.share_of(claim, code).await? {
+                Share::None => self.open_for_buyer(claim, code).await?,
+                share @ (Share::Claimed | Share::Counted) => return Ok(share),
+            }
         }
-        Ok(false)
+        Ok(Share::None)
+    }
+
+    /// What the buyer's document knows of the checkout. Index used: `_id`.
+    async fn share_of(&self, claim: &Claim, code: &DiscountCode) -> Result<Share, StoreError> {
+        let found = self.uses.find_one(doc! { "_id": key(code, claim.user) });
+        let Some(uses) = found.await? else {
+            return Ok(Share::None);
+        };
+        let claims = |one: &ClaimDocument| one.checkout == claim.checkout;
+        Ok(if uses.counted.contains(&claim.checkout) {
+            Share::Counted
+        } else if uses.claims.iter().any(claims) {
+            Share::Claimed
+        } else {
+            Share::None
+        })
     }
 
     /// Makes the document of a buyer's uses; one that stands already stays as it is. Index used: `_id`.
-    async fn open_for_buyer(
-        &self,
-        key: &str,
-        claim: &Claim,
-        code: &DiscountCode,
-    ) -> Result<(), StoreError> {
+    async fn open_for_buyer(&self, claim: &Claim, code: &DiscountCode) -> Result<(), StoreError> {
         let fresh = UseDocument {
-            key: key.to_owned(),
+            key: key(code, claim.user),
             code: code.clone(),
             user: claim.user,
             used: 0,
             claims: Vec::new(),
+            counted: Vec::new(),
         };
         match self.uses.insert_one(fresh).await {
             Ok(_) => Ok(()),
@@ -199,9 +238,11 @@ impl Discounts {
     /// # Errors
     /// When the database refuses.
     pub async fn keep(&self, claim: &Claim) -> Result<(), StoreError> {
-        let pull = pulled(claim);
-        self.end(claim, &doc! { "$inc": { "used": 1_i64 }, "$pull": pull })
-            .await
+        let count = doc! { "$inc": { "used": 1_i64 }, "$pull": pulled(claim) };
+        let mut remember = count.clone();
+        let newest = doc! { "$each": [claim.checkout], "$slice": -REMEMBERED };
+        remember.insert("$push", doc! { "counted": newest });
+        self.end(claim, &remember, &count).await
     }
 
     /// Gives the claimed uses back: there is no order. A repeat changes nothing.
@@ -209,17 +250,25 @@ impl Discounts {
     /// # Errors
     /// When the database refuses.
     pub async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.end(claim, &doc! { "$pull": pulled(claim) }).await
+        let pull = doc! { "$pull": pulled(claim) };
+        self.end(claim, &pull, &pull).await
     }
 
-    /// Ends the claims that still stand, each document's by itself. Index used: `_id`.
-    async fn end(&self, claim: &Claim, update: &Document) -> Result<(), StoreError> {
+    /// Ends the claims that still stand: the buyer's document by `buyers`, the code's by `all`. Index used:
+    /// `_id`.
+    async fn end(
+        &self,
+        claim: &Claim,
+        buyers: &Document,
+        all: &Document,
+    ) -> Result<(), StoreError> {
         for code in &claim.codes {
             let held = |id: bson::Bson| doc! { "_id": id, "claims.checkout": claim.checkout };
-            let buyers = held(key(code, claim.user).into());
-            self.uses.update_one(buyers, update.clone()).await?;
-            let all = held(code.into());
-            self.documents.update_one(all, update.clone()).await?;
+            let share = held(key(code, claim.user).into());
+            self.uses.update_one(share, buyers.clone()).await?;
+            self.documents
+                .update_one(held(code.into()), all.clone())
+                .await?;
         }
         Ok(())
     }

@@ -56,6 +56,8 @@ struct UseDocument {
     user: UserId,
     used: u64,
     claims: Vec<ClaimDocument>,
+    /// The checkouts of the latest uses.
+    counted: Vec<CheckoutId>,
 }
 
 impl From<DiscountDocument> for Discount {

@@ -118,6 +118,13 @@ async fn a_limit_holds_however_many_claim_at_once_on_two_nodes() {
     }
     assert_eq!(nodes.counts(&code).await, (1, 1));
     assert_eq!(nodes.counts_of_buyers(&code).await, (1, 1));
+    // A run of the kept checkout that comes late neither claims nor counts again.
+    for _ in 0..2 {
+        assert_eq!(nodes.there.claim(kept.0, LIFE).await.unwrap(), Ok(()));
+        nodes.there.keep(kept.0).await.unwrap();
+    }
+    assert_eq!(nodes.counts(&code).await, (1, 1));
+    assert_eq!(nodes.counts_of_buyers(&code).await, (1, 1));
     let late = claim(&code, UserId::new());
     assert_eq!(nodes.here.claim(&late, LIFE).await.unwrap(), Ok(()));
     nodes.close().await;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{RefundId, VariantId},
     money::{Money, MoneyError},
 };
@@ -147,7 +148,7 @@ impl Order {
     /// Where the status cannot follow, or tracking does not go with it.
     pub fn transition(&self, step: &Step) -> Result<Change, Refusal> {
         let allowed = self.allowed();
-        if !allowed.contains(&step.to) {
+        if !allowed.contains(&step.to) && !planted(Plant::TransitionUnchecked) {
             return Err(Refusal::InvalidTransition {
                 from: self.status,
                 to: step.to,

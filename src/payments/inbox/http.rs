@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{Inbox, model::Kind};
 use crate::{
+    faults::{Point, crash_point},
     http::read_body,
     mongo::StoreError,
     payments::paypal::VerifyError,
@@ -175,6 +176,7 @@ impl Inbox {
     ) -> Result<HttpResponse, Problem> {
         let stored = self.messages.insert(id, kind, event_type, body).await;
         if stored.map_err(not_now)? {
+            crash_point(Point::InboxInsert);
             self.bell.notify_one();
         }
         Ok(HttpResponse::Ok().finish())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Kind, State};
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     mongo::{Mongo, StoreError, is_duplicate_key, schema},
 };
 
@@ -18,8 +19,8 @@ const COLLECTION: &str = "inbox";
 const LIFE: Duration = Duration::from_hours(90 * 24);
 /// What was refused is nobody's message: anybody may send such.
 const LIFE_OF_REFUSED: Duration = Duration::from_hours(7 * 24);
-/// How long a worker may take over a message before another takes it up.
-const LEASE: Duration = Duration::from_mins(2);
+/// How long a claim holds without being renewed: a node that dies is missed after that.
+const LEASE: Duration = Duration::from_secs(10);
 /// The longest note kept about a message.
 const MAX_NOTE: usize = 500;
 
@@ -139,8 +140,9 @@ impl Messages {
         body: &[u8],
     ) -> Result<bool, StoreError> {
         let now = Timestamp::now();
+        let again = planted(Plant::InboxRepeats).then(|| format!("{id}-{}", ObjectId::new()));
         let message = MessageDocument {
-            id,
+            id: again.unwrap_or(id),
             kind,
             event_type,
             body: Binary {
@@ -189,6 +191,14 @@ impl Messages {
             .sort(doc! { "next_at": 1, "received_at": 1 })
             .return_document(ReturnDocument::After)
             .await?)
+    }
+
+    /// Holds a claim for [`LEASE`] more. Nothing happens where it went to somebody else. Index used: `_id`.
+    pub(super) async fn hold(&self, message: &MessageDocument) -> Result<(), StoreError> {
+        let own = doc! { "_id": &message.id, "claim": message.claim };
+        let hold = vec![doc! { "$set": { "next_at": from_now(LEASE) } }];
+        self.documents.update_one(own, hold).await?;
+        Ok(())
     }
 
     /// Keeps that PayPal vouches for an IPN message, and its key; `false` where another message has the

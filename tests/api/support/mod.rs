@@ -259,6 +259,21 @@ impl TestShop {
         self.server = Self::serve(&self.environment).await;
     }
 
+    /// Has the server end by itself at a point of the way (`CRASH_AT`), from a new start on.
+    pub(crate) async fn crash_at(&mut self, point: &str) {
+        let mut environment = self.environment.clone();
+        environment.push(("CRASH_AT".into(), point.into()));
+        self.server.kill();
+        self.server = Self::serve(&environment).await;
+    }
+
+    /// Starts another node over the same database, at a port of its own.
+    pub(crate) async fn node(&self, port: u16) -> Running {
+        let mut environment = self.environment.clone();
+        environment.push(("BODEGA__SERVER__BIND".into(), format!("127.0.0.1:{port}")));
+        Self::serve(&environment).await
+    }
+
     /// Starts a second node over the same database.
     pub(crate) async fn second_node(&self) -> Running {
         self.another_node(Vec::new()).await

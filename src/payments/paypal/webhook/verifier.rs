@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::{PayPalConfig, WebhookVerification},
+    faults::{Plant, planted},
     payments::{
         GatewayError,
         paypal::{
@@ -71,6 +72,9 @@ impl Verifier {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), VerifyError> {
+        if planted(Plant::WebhookUnverified) {
+            return Ok(());
+        }
         let seconds = u64::try_from(Timestamp::now().seconds()).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let transmission = Transmission::read(headers)?;
