@@ -200,8 +200,20 @@ fn amount(line: &Value) -> i64 {
     text.replace('.', "").parse().unwrap()
 }
 
-/// Compares the shop's orders with PayPal's journal: money once, and no order without.
+/// Compares the shop's orders with PayPal's journal: money once, and no order without; and has the
+/// checker judge everything else.
 pub(super) async fn books_agree(shop: &TestShop, admin: &Client) {
+    let journal = &shop.simulator.url;
+    let check = [
+        "check",
+        "--invariants",
+        "--journal",
+        journal,
+        "--wait",
+        "30",
+    ];
+    let (clean, said) = shop.command(&check, "");
+    assert!(clean, "{said}");
     let mut lines = shop.journal("capture").await;
     lines.extend(shop.journal("capture.updated").await);
     let captures = latest(&lines);
