@@ -240,7 +240,7 @@ pub(super) async fn books_agree(shop: &TestShop, admin: &Client) {
         );
     }
     let mut of_checkouts: Vec<&Value> = captures.values().map(|line| &line["customId"]).collect();
-    of_checkouts.sort_by_key(|id| id.to_string());
+    of_checkouts.sort_by_key(ToString::to_string);
     of_checkouts.dedup();
     assert_eq!(
         of_checkouts.len(),
