@@ -6,6 +6,7 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY config config

@@ -9,7 +9,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 use crate::{
     accounts, cart,
     catalog::{self, Catalog},
-    checkout,
+    checkout, discounts,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
     orders, payments,
@@ -74,6 +74,7 @@ fn table(routes: &mut Table) {
         .configure(accounts::routes)
         .configure(catalog::routes)
         .configure(cart::routes)
+        .configure(discounts::routes)
         .configure(checkout::routes)
         .configure(orders::routes)
         .configure(payments::routes)
@@ -219,10 +220,10 @@ async fn readyz(
 ) -> Result<web::Json<Health>, Problem> {
     mongo.ping().await?;
     if !feed.is_running() {
-        return Err(Problem::new(Code::Unavailable).detail("the change feed is being opened again"));
+        return Err(Problem::new(Code::NotReady).detail("the change feed is being opened again"));
     }
     if !catalog.is_ready() {
-        return Err(Problem::new(Code::Unavailable).detail("the catalogue is being loaded"));
+        return Err(Problem::new(Code::NotReady).detail("the catalogue is being loaded"));
     }
     Ok(web::Json(Health { status: "ok" }))
 }

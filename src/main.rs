@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use actix_web::rt::System;
 use bodega::cli;
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
+
+/// The system's own keeps what was free for a moment; this one gives it back (`.cargo/config.toml`).
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -22,6 +22,7 @@ say() {
 need_rust() {
   command -v cargo >/dev/null || fail 'cargo is missing: install Rust 1.95 or later (https://rustup.rs)'
   command -v cc >/dev/null || fail 'a C compiler is missing (Debian: apt install build-essential)'
+  command -v make >/dev/null || fail 'make is missing (Debian: apt install build-essential)'
 }
 
 need_python() {

@@ -122,7 +122,7 @@ impl From<CatalogError> for Problem {
                     products.len()
                 ))
                 .with("products", &products),
-            CatalogError::Loading => Self::new(Code::Unavailable)
+            CatalogError::Loading => Self::new(Code::NotReady)
                 .detail(detail)
                 .retry_after(std::time::Duration::from_secs(1)),
             CatalogError::Refused(problem) => problem,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use bson::Bson;
-use futures_util::TryStreamExt;
-use tokio::task::JoinHandle;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream::TryChunksError};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Stock,
@@ -32,6 +32,8 @@ use crate::{
 const AGAIN: Duration = Duration::from_millis(500);
 /// Products read at once when several have changed.
 const BATCH: usize = 500;
+/// Batches that may be read before they are taken in, when everything is loaded.
+const AHEAD: usize = 4;
 
 /// The task; it ends with the last handle.
 #[derive(Debug)]
@@ -136,21 +138,39 @@ async fn load(live: &Live, sources: &Sources, feed: &mut Subscription) -> Result
 
 async fn rebuild(sources: &Sources) -> Result<Rebuilt, StoreError> {
     let mut rebuilt = Rebuilt::new(Types::new(sources.types.all().await?));
-    let mut units = sources.stock.available_of_all().await?;
-    while let Some((variant, product, available)) = units.try_next().await? {
-        rebuilt.stock(variant, product, available);
-    }
-    let mut products = sources.products.all().await?;
-    let mut taken = 0_usize;
-    while let Some(product) = products.try_next().await? {
-        rebuilt.product(&product);
-        taken += 1;
-        if taken.is_multiple_of(BATCH) {
-            // Other tasks of this thread get their turn.
-            tokio::task::yield_now().await;
+    let mut products = read_ahead(sources.products.all().await?);
+    let mut units = read_ahead(sources.stock.available_of_all().await?);
+    while let Some(batch) = units.recv().await {
+        for (variant, product, available) in batch? {
+            rebuilt.stock(variant, product, available);
         }
     }
+    while let Some(batch) = products.recv().await {
+        for product in batch? {
+            rebuilt.product(product);
+        }
+        // Other tasks of this thread get their turn.
+        tokio::task::yield_now().await;
+    }
     Ok(rebuilt)
+}
+
+/// Reads and decodes `rows` in a task of its own while those before are taken in, at most [`AHEAD`]
+/// batches ahead. The task ends early once nobody receives.
+fn read_ahead<T: Send + 'static>(
+    rows: impl Stream<Item = Result<T, mongodb::error::Error>> + Unpin + Send + 'static,
+) -> mpsc::Receiver<Result<Vec<T>, mongodb::error::Error>> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    tokio::spawn(async move {
+        let mut batches = rows.try_chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(|TryChunksError(_read, error)| error);
+            if sender.send(batch).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 impl Backlog {

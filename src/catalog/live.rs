@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     cache::{Pages, Shelf},
-    index::{CatalogIndex, FieldDeclaration, IndexedProduct, TypeFields},
+    index::{CatalogIndex, FieldDeclaration, IndexedProduct, Rebuild, TypeFields},
     model::{Product, ProductType, Status, TypeId, Types},
     registry::Registry,
     view::{Encoded, Levels},
@@ -88,7 +88,7 @@ pub(super) struct Live {
 /// A picture that is being made from the database.
 #[derive(Debug, Default)]
 pub(super) struct Rebuilt {
-    index: CatalogIndex,
+    index: Rebuild,
     registry: Registry,
     table: TypeTable,
 }
@@ -97,7 +97,7 @@ impl Rebuilt {
     /// Begins with the types.
     pub(super) fn new(types: Types) -> Self {
         let table = TypeTable::new(types);
-        let rebuilt = Self {
+        let mut rebuilt = Self {
             table,
             ..Self::default()
         };
@@ -114,8 +114,8 @@ impl Rebuilt {
     }
 
     /// Takes in a product, after its stock.
-    pub(super) fn product(&mut self, product: &Product) {
-        if self.registry.take_in(product) {
+    pub(super) fn product(&mut self, product: Product) {
+        if self.registry.take_in(&product) {
             let available = self.registry.available(product.id);
             let fields = self.table.fields(&product.product_type);
             self.index.apply(&indexed(product, fields, available));
@@ -173,7 +173,8 @@ impl Live {
             if registry.take_in(product) {
                 let available = registry.available(product.id);
                 let fields = self.types().fields(&product.product_type);
-                self.index.apply(&indexed(product, fields, available));
+                let product = indexed(product.clone(), fields, available);
+                self.index.apply(&product);
             }
         }
         self.products_generation.fetch_add(1, Ordering::Release);
@@ -278,22 +279,23 @@ impl Live {
 }
 
 /// A product in the index's own form.
-fn indexed(product: &Product, fields: Arc<TypeFields>, available: u32) -> IndexedProduct {
-    let variants = product.variants.iter();
+fn indexed(product: Product, fields: Arc<TypeFields>, available: u32) -> IndexedProduct {
+    let skus = product.skus().into_iter().map(str::to_owned).collect();
+    let variants = product.variants.into_iter();
     IndexedProduct {
         id: product.id,
-        slug: product.slug.clone(),
-        title: product.title.clone(),
-        description: product.description.clone(),
-        skus: product.skus().into_iter().map(str::to_owned).collect(),
-        brand: product.brand.clone(),
+        slug: product.slug,
+        title: product.title,
+        description: product.description,
+        skus,
+        brand: product.brand,
         fields,
-        categories: product.categories.clone(),
+        categories: product.categories,
         price: product.price.amount,
         created_at: product.created_at,
         active: product.status == Status::Active,
         available,
-        attributes: serde_json::Value::Object(product.attributes.clone()),
-        variants: variants.map(|variant| variant.options.clone()).collect(),
+        attributes: serde_json::Value::Object(product.attributes),
+        variants: variants.map(|variant| variant.options).collect(),
     }
 }

@@ -2,7 +2,10 @@
 //! which product a variant belongs to, what is free of it, and where products stand in the tree of
 //! categories.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::model::{Product, Status};
 use crate::id::{ProductId, VariantId};
@@ -12,15 +15,39 @@ use crate::id::{ProductId, VariantId};
 pub(super) struct Registry {
     products: HashMap<ProductId, Row>,
     variants: HashMap<VariantId, Units>,
-    categories: Names,
+    categories: Branches,
 }
 
 #[derive(Debug)]
 struct Row {
     version: u64,
+    variants: Variants,
+    /// The number of its categories.
+    categories: u32,
     active: bool,
-    variants: Box<[VariantId]>,
-    categories: Box<[u32]>,
+}
+
+/// Most products have one, which costs no allocation.
+#[derive(Debug)]
+enum Variants {
+    One(VariantId),
+    Many(Box<[VariantId]>),
+}
+
+impl Variants {
+    fn of(product: &Product) -> Self {
+        match product.variants.as_slice() {
+            [only] => Self::One(only.id),
+            _ => Self::Many(product.variant_ids().into()),
+        }
+    }
+
+    fn as_slice(&self) -> &[VariantId] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,27 +56,23 @@ struct Units {
     available: u32,
 }
 
-/// Category paths by number: thousands of products share a few.
+/// Lists of category paths by number: thousands of products share a few.
 #[derive(Debug, Default)]
-struct Names {
-    numbers: HashMap<String, u32>,
-    paths: Vec<String>,
+struct Branches {
+    numbers: HashMap<Arc<[String]>, u32>,
+    lists: Vec<Arc<[String]>>,
 }
 
-impl Names {
-    fn number(&mut self, path: &str) -> u32 {
-        if let Some(number) = self.numbers.get(path) {
+impl Branches {
+    fn number(&mut self, paths: &[String]) -> u32 {
+        if let Some(number) = self.numbers.get(paths) {
             return *number;
         }
-        let number = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(path.to_owned(), number);
-        self.paths.push(path.to_owned());
+        let number = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+        let list: Arc<[String]> = paths.into();
+        self.numbers.insert(list.clone(), number);
+        self.lists.push(list);
         number
-    }
-
-    fn path(&self, number: u32) -> Option<&str> {
-        let place = usize::try_from(number).ok()?;
-        self.paths.get(place).map(String::as_str)
     }
 }
 
@@ -60,14 +83,11 @@ impl Registry {
         if known.is_some_and(|row| row.version > product.version) {
             return false;
         }
-        let categories = product.categories.iter();
         let row = Row {
             version: product.version,
+            variants: Variants::of(product),
+            categories: self.categories.number(&product.categories),
             active: product.status == Status::Active,
-            variants: product.variant_ids().into(),
-            categories: categories
-                .map(|path| self.categories.number(path))
-                .collect(),
         };
         self.products.insert(product.id, row);
         true
@@ -97,32 +117,34 @@ impl Registry {
 
     /// What is free of all variants of a product.
     pub(super) fn available(&self, id: ProductId) -> u32 {
-        let variants = self.products.get(&id).map(|row| row.variants.iter());
-        let units = variants
+        let row = self.products.get(&id);
+        let units = row
             .into_iter()
-            .flatten()
+            .flat_map(|row| row.variants.as_slice())
             .filter_map(|variant| self.variants.get(variant));
         units.fold(0, |sum, units| sum.saturating_add(units.available))
     }
 
     /// How many active products stand in each category or below it.
     pub(super) fn category_counts(&self) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
+        let mut products = vec![0_u64; self.categories.lists.len()];
         for row in self.products.values().filter(|row| row.active) {
-            // A product that stands in two branches counts once where they meet.
-            let mut places: HashSet<&str> = HashSet::new();
-            for path in row
-                .categories
-                .iter()
-                .filter_map(|n| self.categories.path(*n))
-            {
-                places.extend(with_ancestors(path));
+            let number = usize::try_from(row.categories).ok();
+            if let Some(count) = number.and_then(|number| products.get_mut(number)) {
+                *count += 1;
             }
+        }
+        let mut counts = BTreeMap::new();
+        let shown = self.categories.lists.iter().zip(products);
+        for (paths, products) in shown.filter(|(_, products)| *products > 0) {
+            // A product that stands in two branches counts once where they meet.
+            let places: HashSet<&str> =
+                paths.iter().flat_map(|path| with_ancestors(path)).collect();
             for place in places {
                 match counts.get_mut(place) {
-                    Some(count) => *count += 1,
+                    Some(count) => *count += products,
                     None => {
-                        counts.insert(place.to_owned(), 1);
+                        counts.insert(place.to_owned(), products);
                     }
                 }
             }

@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use rand::Rng;
 
 use super::{
-    client::TrustedProxies,
+    client::ClientAddress,
     limits::{RateClass, RateLimits},
 };
 use crate::problem::{Code, Problem};
@@ -125,13 +125,7 @@ fn admitted(
     let Some(limits) = limits.filter(|_| !unlimited(request.path())) else {
         return Ok(());
     };
-    let proxies = request
-        .app_data::<web::Data<TrustedProxies>>()
-        .map(|data| data.get_ref().clone());
-    limits.admit(
-        class,
-        proxies.unwrap_or_default().client_of(request.request()),
-    )
+    limits.admit(class, ClientAddress::of(request.request()))
 }
 
 /// Gives a failed answer its request id and logs the cause of a 5xx, once.
@@ -148,7 +142,8 @@ fn answered(
 
 fn problem_of(error: &Error, id: &RequestId) -> actix_web::HttpResponse {
     if let Some(problem) = error.as_error::<Problem>() {
-        if problem.code().status().is_server_error() && problem.code() != Code::Busy {
+        let expected = matches!(problem.code(), Code::Busy | Code::NotReady);
+        if problem.code().status().is_server_error() && !expected {
             let cause = problem.cause().map(ToString::to_string);
             tracing::error!(request.id = id.as_str(), %problem, cause, "request failed");
         }
@@ -223,7 +218,9 @@ fn record(response: &ServiceResponse, id: &RequestId, began: Instant) {
         "status" => status.as_u16().to_string())
     .record(elapsed);
     let duration_ms = elapsed.as_millis();
-    if request.method().is_safe() && !status.is_server_error() {
+    // 503 is a state, not an event: whoever waits for its end asks again and again.
+    let told = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
+    if request.method().is_safe() && !told {
         tracing::debug!(
             request.id = id.as_str(),
             method,

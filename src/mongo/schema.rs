@@ -6,12 +6,16 @@ use bson::{Document, doc};
 use mongodb::{Database, IndexModel, error::ErrorKind, options::IndexOptions};
 
 use super::StoreError;
+use crate::faults::{Plant, planted};
 
 /// The collection exists already (another node was faster).
 const NAMESPACE_EXISTS: i32 = 48;
 
 /// The collection is not there.
 const NAMESPACE_NOT_FOUND: i32 = 26;
+
+/// The index exists with other options, or other keys.
+const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
 /// One index.
 #[derive(Debug, Clone)]
@@ -69,9 +73,10 @@ impl Index {
     }
 
     fn model(&self) -> IndexModel {
+        let dropped = planted(Plant::IndexDropped) && matches!(self.name, "checkout" | "capture");
         let options = IndexOptions::builder()
             .name(self.name.to_owned())
-            .unique(self.unique.then_some(true))
+            .unique((self.unique && !dropped).then_some(true))
             .partial_filter_expression(self.partial.clone())
             .expire_after(
                 self.expire_after_seconds
@@ -122,25 +127,30 @@ pub async fn apply(database: &Database, collections: &[Collection]) -> Result<()
 async fn apply_one(database: &Database, collection: &Collection) -> Result<(), StoreError> {
     match database.create_collection(collection.name).await {
         Ok(()) => {}
-        Err(error) if already_exists(&error) => {}
+        Err(error) if has_code(&error, &[NAMESPACE_EXISTS]) => {}
         Err(error) => return Err(error.into()),
     }
     if let Some(schema) = &collection.validator {
         let rule = doc! { "collMod": collection.name, "validator": { "$jsonSchema": schema } };
         database.run_command(rule).await?;
     }
-    if !collection.indexes.is_empty() {
-        let models = collection.indexes.iter().map(Index::model);
-        database
-            .collection::<Document>(collection.name)
-            .create_indexes(models)
-            .await?;
+    let documents = database.collection::<Document>(collection.name);
+    for index in &collection.indexes {
+        match documents.create_index(index.model()).await {
+            Ok(_) => {}
+            // An earlier release declared it otherwise.
+            Err(error) if has_code(&error, &INDEX_CONFLICTS) => {
+                documents.drop_index(index.name).await?;
+                documents.create_index(index.model()).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }
 
-fn already_exists(error: &mongodb::error::Error) -> bool {
-    matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == NAMESPACE_EXISTS)
+fn has_code(error: &mongodb::error::Error, codes: &[i32]) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if codes.contains(&command.code))
 }
 
 /// Lists what is declared but not there: `collection.index`, for `bodega check`.
@@ -156,9 +166,7 @@ pub async fn missing(
         let handle = database.collection::<Document>(collection.name);
         let present = match handle.list_index_names().await {
             Ok(names) => names,
-            Err(error) if matches!(error.kind.as_ref(), ErrorKind::Command(c) if c.code == NAMESPACE_NOT_FOUND) => {
-                Vec::new()
-            }
+            Err(error) if has_code(&error, &[NAMESPACE_NOT_FOUND]) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         let absent = collection

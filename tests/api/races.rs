@@ -222,7 +222,7 @@ async fn four_way(
             after(2).await;
         }
     };
-    let (_, first, second, ()) = tokio::join!(
+    let ((), first, second, ()) = tokio::join!(
         approve,
         comes_back(buyer.at(buyer.base()), offsets[1]),
         comes_back(buyer.at(there), offsets[2]),

@@ -70,7 +70,7 @@ impl<'t> Turn<'t> {
     async fn end(self) {
         self.command("off", Document::new()).await;
         self.locks
-            .delete_one(doc! { "holder": self.id })
+            .delete_one(doc! { "_id": "fail_point", "holder": self.id })
             .await
             .unwrap();
     }

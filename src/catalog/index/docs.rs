@@ -1,8 +1,10 @@
 //! The products' numbers and what lists are sorted by.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, hash::BuildHasher};
 
-use super::{text::TermId, text::fold, values::ValueId};
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{packed::Packed, text::fold};
 use crate::id::ProductId;
 
 /// The number of a product in this index, dense and reused.
@@ -17,10 +19,95 @@ pub(super) fn at(number: u32) -> usize {
 }
 
 /// The title as lists are ordered by it: folded, cut at a length where hardly any two are equal.
-pub(super) fn name_key(title: &str) -> Box<str> {
+pub(super) fn name_key(title: &str) -> String {
     let mut key = fold(title);
     key.truncate(key.floor_char_boundary(MAX_NAME_KEY));
-    key.into()
+    key
+}
+
+/// A name in any case: compared as if it were in lower case.
+///
+/// Most titles are in ASCII and differ from the name in nothing else, so that they serve as both.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a>(&'a str);
+
+impl<'a> Name<'a> {
+    /// Takes a name.
+    pub(super) const fn new(name: &'a str) -> Self {
+        Self(name)
+    }
+
+    fn letters(self) -> impl Iterator<Item = u8> + use<'a> {
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
+
+    /// The name in lower case.
+    pub(super) fn lower(self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl Ord for Name<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.letters().cmp(other.letters())
+    }
+}
+
+impl PartialOrd for Name<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Name<'_> {}
+
+/// Title, slug and name of a product in one piece.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    all: Box<str>,
+    /// Where the title ends.
+    title: u32,
+    /// Where the slug ends; what follows is the name, and nothing where the title serves as it.
+    slug: u32,
+}
+
+impl Texts {
+    /// Keeps a title, a slug and the title's [`name_key`].
+    pub(super) fn new(title: &str, slug: &str, name: &str) -> Self {
+        let name = if title.eq_ignore_ascii_case(name) {
+            ""
+        } else {
+            name
+        };
+        let end = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let title_and_slug = [title, slug].concat();
+        Self {
+            title: end(title),
+            slug: end(&title_and_slug),
+            all: (title_and_slug + name).into(),
+        }
+    }
+
+    pub(super) fn title(&self) -> &str {
+        self.all.get(..at(self.title)).unwrap_or("")
+    }
+
+    pub(super) fn slug(&self) -> &str {
+        self.all.get(at(self.title)..at(self.slug)).unwrap_or("")
+    }
+
+    pub(super) fn name(&self) -> Name<'_> {
+        match self.all.get(at(self.slug)..) {
+            None | Some("") => Name(self.title()),
+            Some(name) => Name(name),
+        }
+    }
 }
 
 /// The first eight bytes of a name, ordered as the name is.
@@ -36,13 +123,11 @@ pub(super) fn head(name: &str) -> u64 {
 /// What is rarely read of a product.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    pub(super) title: Box<str>,
-    pub(super) slug: Box<str>,
-    pub(super) name: Box<str>,
-    /// The values it has, ascending.
-    pub(super) values: Box<[ValueId]>,
-    /// The words it has, ascending.
-    pub(super) terms: Box<[TermId]>,
+    pub(super) texts: Texts,
+    /// The values it has.
+    pub(super) values: Packed,
+    /// The words it has.
+    pub(super) terms: Packed,
 }
 
 /// What lists are sorted by.
@@ -60,7 +145,8 @@ pub(super) struct Docs {
     keys: Vec<Keys>,
     rows: Vec<Row>,
     available: Vec<u32>,
-    by_id: HashMap<ProductId, Doc>,
+    by_id: HashTable<Doc>,
+    hasher: DefaultHashBuilder,
     free: Vec<Doc>,
 }
 
@@ -76,7 +162,16 @@ impl Docs {
     }
 
     pub(super) fn find(&self, id: ProductId) -> Option<Doc> {
-        self.by_id.get(&id).copied()
+        let is_it = |doc: &Doc| self.keys(*doc).is_some_and(|keys| keys.id == id);
+        let found = self.by_id.find(self.hasher.hash_one(id), is_it);
+        found.copied()
+    }
+
+    /// Gives back the memory that was taken in advance.
+    pub(super) fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.rows.shrink_to_fit();
+        self.available.shrink_to_fit();
     }
 
     /// The product's number, a new one where it has none.
@@ -98,13 +193,22 @@ impl Docs {
             self.available.push(0);
             u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
         };
-        self.by_id.insert(keys.id, doc);
+        let (known, hasher) = (&self.keys, &self.hasher);
+        self.by_id
+            .insert_unique(hasher.hash_one(keys.id), doc, |doc| {
+                let id = known.get(at(*doc)).map(|keys| keys.id);
+                id.map_or(0, |id| hasher.hash_one(id))
+            });
         doc
     }
 
     /// Gives the product's number back; returns it with what was kept under it.
     pub(super) fn release(&mut self, id: ProductId) -> Option<(Doc, Row)> {
-        let doc = self.by_id.remove(&id)?;
+        let doc = self.find(id)?;
+        let entry = self
+            .by_id
+            .find_entry(self.hasher.hash_one(id), |known| *known == doc);
+        entry.ok()?.remove();
         self.free.push(doc);
         self.rows
             .get_mut(at(doc))
@@ -129,5 +233,23 @@ impl Docs {
         self.available
             .get_mut(at(doc))
             .map(|slot| std::mem::replace(slot, pieces))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_serves_as_name_where_it_differs_in_case_only() {
+        for title in ["Mug XL", "Café  Mug", "", "mug\tb", &"Ab".repeat(200)] {
+            let name = name_key(title);
+            let texts = Texts::new(title, "slug-1", &name);
+            assert_eq!((texts.title(), texts.slug()), (title, "slug-1"));
+            assert_eq!(texts.name(), Name::new(&name), "{title}");
+            assert_eq!(texts.name().lower(), name);
+        }
+        assert_eq!(Texts::new("Mug", "mug", "mug").all.len(), 6);
+        assert!(Name::new("Mug A") < Name::new("mug b"));
     }
 }

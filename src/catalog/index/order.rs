@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    docs::{Doc, at, head},
+    docs::{Doc, Name, at, head},
     query::{SearchQuery, Sort, fingerprint},
     state::State,
     text::Frozen,
@@ -142,7 +142,7 @@ impl State {
         frozen: Option<Frozen>,
     ) -> Option<Place> {
         let keys = self.docs.keys(doc)?;
-        let name = || Some(self.docs.row(doc)?.name.to_string());
+        let name = || Some(self.docs.row(doc)?.texts.name().lower());
         let key = match sort {
             Sort::Price | Sort::PriceDescending => Key::Price(keys.price),
             Sort::Newest => Key::Created(keys.created),
@@ -156,8 +156,9 @@ impl State {
         })
     }
 
-    fn name(&self, doc: Doc) -> &str {
-        self.docs.row(doc).map_or("", |row| row.name.as_ref())
+    fn name(&self, doc: Doc) -> Name<'_> {
+        let row = self.docs.row(doc);
+        row.map_or(Name::new(""), |row| row.texts.name())
     }
 }
 
@@ -210,7 +211,7 @@ fn sorted(
         Sort::Relevance => {
             let after = match key {
                 Some(Key::Score(score, text)) => {
-                    id.map(|id| ((Reverse(*score), head(text), text.as_str()), id))
+                    id.map(|id| ((Reverse(*score), head(text), Name::new(text)), id))
                 }
                 _ => None,
             };
@@ -230,9 +231,9 @@ fn number(key: &Key) -> Option<i64> {
     }
 }
 
-fn name(key: &Key) -> Option<(u64, &str)> {
+fn name(key: &Key) -> Option<(u64, Name<'_>)> {
     match key {
-        Key::Name(text) => Some((head(text), text.as_str())),
+        Key::Name(text) => Some((head(text), Name::new(text))),
         Key::Price(_) | Key::Created(_) | Key::Score(..) => None,
     }
 }

@@ -1,6 +1,9 @@
 //! The language of product lists: what `GET /api/products` may ask, parsed once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
@@ -182,8 +185,13 @@ pub(super) fn fingerprint(text: &str) -> String {
 }
 
 /// A value as products hold it: trimmed, in Unicode's composed form (NFC).
-pub(super) fn normal(value: &str) -> String {
-    value.trim().nfc().collect()
+pub(super) fn normal(value: &str) -> Cow<'_, str> {
+    let trimmed = value.trim();
+    if trimmed.is_ascii() {
+        Cow::Borrowed(trimmed)
+    } else {
+        Cow::Owned(trimmed.nfc().collect())
+    }
 }
 
 /// JSON pointer (RFC 6901) to the parameter `name`.
@@ -239,7 +247,7 @@ impl Reader {
             self.fault(name, "length", "must not be empty");
             return None;
         }
-        Some(value)
+        Some(value.into_owned())
     }
 
     fn fault(&mut self, name: &str, code: &str, message: impl Into<String>) {
@@ -312,7 +320,7 @@ impl Reader {
     }
 
     fn text(&mut self) -> Option<String> {
-        let text = normal(&self.single.remove("q")?);
+        let text = normal(&self.single.remove("q")?).into_owned();
         if text.chars().count() > MAX_TEXT_CHARS {
             self.fault(
                 "q",

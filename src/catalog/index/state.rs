@@ -1,19 +1,17 @@
 //! All that the index holds, and how a product comes and goes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use roaring::RoaringBitmap;
 
 use super::{
     attributes,
-    docs::{Docs, Keys, head, name_key},
-    product::{IndexedProduct, TypeFields},
+    docs::{Docs, Keys, Texts, head, name_key},
+    packed::Packed,
+    product::{FieldDeclaration, IndexedProduct, TypeFields},
     text::{Place, TermId, Terms, Vocabulary},
     value::Scalar,
-    values::{BRAND, CATEGORY, FieldName, TYPE, Values},
+    values::{BRAND, CATEGORY, FieldName, TYPE, ValueId, Values},
 };
 use crate::id::ProductId;
 
@@ -35,12 +33,10 @@ pub(super) struct State {
 /// A product made ready outside of any lock, so that taking it in is short.
 pub(super) struct Prepared {
     keys: Keys,
-    name: Box<str>,
-    title: Box<str>,
-    slug: Box<str>,
+    texts: Texts,
     active: bool,
     available: u32,
-    values: BTreeSet<(FieldName, Scalar)>,
+    values: Vec<(FieldName, Scalar)>,
     terms: Terms,
     fields: Arc<TypeFields>,
 }
@@ -49,6 +45,7 @@ impl Prepared {
     /// Reads a product.
     pub(super) fn new(product: &IndexedProduct) -> Self {
         let name = name_key(&product.title);
+        let (values, terms) = read(product);
         Self {
             keys: Keys {
                 id: product.id,
@@ -56,43 +53,20 @@ impl Prepared {
                 created: product.created_at.millis(),
                 head: head(&name),
             },
-            name,
-            title: product.title.trim().into(),
-            slug: product.slug.as_str().into(),
+            texts: Texts::new(product.title.trim(), &product.slug, &name),
             active: product.active,
             available: product.available,
-            values: values(product),
-            terms: terms(product),
+            values,
+            terms,
             fields: Arc::clone(&product.fields),
         }
     }
 }
 
-fn values(product: &IndexedProduct) -> BTreeSet<(FieldName, Scalar)> {
-    let mut values = BTreeSet::new();
-    let mut built_in = |field, text: &str| {
-        values.extend(Scalar::text(text).map(|value| (FieldName::BuiltIn(field), value)));
-    };
-    built_in(TYPE, &product.fields.id);
-    if let Some(brand) = &product.brand {
-        built_in(BRAND, brand);
-    }
-    for category in &product.categories {
-        let above = category.match_indices('/').map(|(end, _)| end);
-        for end in above.chain([category.len()]) {
-            built_in(CATEGORY, category.get(..end).unwrap_or(category));
-        }
-    }
-    attributes::visit(product, |path, field, value| {
-        if field.filterable {
-            values.insert((FieldName::Attribute(path.into()), value));
-        }
-    });
-    values
-}
-
-/// The words of a product.
-pub(super) fn terms(product: &IndexedProduct) -> Terms {
+/// The values of a product, some perhaps twice, and its words.
+fn read(product: &IndexedProduct) -> (Vec<(FieldName, Scalar)>, Terms) {
+    let mut values = Vec::new();
+    built_in_values(product, &mut values);
     let mut terms = Terms::default();
     terms.add_text(&product.title, Place::Title);
     product.skus.iter().for_each(|sku| terms.add_sku(sku));
@@ -106,27 +80,67 @@ pub(super) fn terms(product: &IndexedProduct) -> Terms {
             .split('/')
             .for_each(|step| terms.add_text(step, Place::Kind));
     }
-    attributes::visit(product, |_, field, value| {
+    attributes::visit(product, |path, field, value| {
         if field.searchable {
-            match (&value, &field.unit) {
-                // A feature is looked for by its name: `wireless`, not `true`.
-                (Scalar::Flag(true), _) => terms.add_text(&field.label, Place::Attribute),
-                (Scalar::Flag(false), _) => {}
-                (Scalar::Number(number), Some(unit)) => {
-                    terms.add_text(&format!("{number} {unit}"), Place::Attribute);
-                }
-                (Scalar::Number(_) | Scalar::Text(_), _) => {
-                    terms.add_text(&value.to_string(), Place::Attribute);
-                }
-            }
+            add_value(&mut terms, field, &value);
+        }
+        if field.filterable {
+            values.push((FieldName::Attribute(path.into()), value));
         }
     });
     terms.add_text(&product.description, Place::Description);
-    terms
+    (values, terms)
+}
+
+fn built_in_values(product: &IndexedProduct, values: &mut Vec<(FieldName, Scalar)>) {
+    let mut built_in = |field, text: &str| {
+        values.extend(Scalar::text(text).map(|value| (FieldName::BuiltIn(field), value)));
+    };
+    built_in(TYPE, &product.fields.id);
+    if let Some(brand) = &product.brand {
+        built_in(BRAND, brand);
+    }
+    for category in &product.categories {
+        let above = category.match_indices('/').map(|(end, _)| end);
+        for end in above.chain([category.len()]) {
+            built_in(CATEGORY, category.get(..end).unwrap_or(category));
+        }
+    }
+}
+
+fn add_value(terms: &mut Terms, field: &FieldDeclaration, value: &Scalar) {
+    match (value, &field.unit) {
+        // A feature is looked for by its name: `wireless`, not `true`.
+        (Scalar::Flag(true), _) => terms.add_text(&field.label, Place::Attribute),
+        (Scalar::Flag(false), _) => {}
+        (Scalar::Number(number), Some(unit)) => {
+            terms.add_text(&format!("{number} {unit}"), Place::Attribute);
+        }
+        (Scalar::Number(number), None) => terms.add_text(&number.to_string(), Place::Attribute),
+        (Scalar::Text(text), _) => terms.add_text(text, Place::Attribute),
+    }
+}
+
+/// The words of a product, for tests.
+#[cfg(test)]
+pub(super) fn terms(product: &IndexedProduct) -> Terms {
+    read(product).1
 }
 
 impl State {
-    /// Takes a product in, in place of what was known of it.
+    /// Makes what was taken in since the last time complete; to be called before anything is looked for.
+    pub(super) fn settle(&mut self) {
+        self.words.sort();
+    }
+
+    /// Gives back the memory that was taken in advance.
+    pub(super) fn shrink(&mut self) {
+        self.docs.shrink();
+        self.values.shrink();
+        self.words.shrink();
+    }
+
+    /// Takes a product in, in place of what was known of it; searches need [`Self::settle`] after it.
     pub(super) fn apply(&mut self, product: Prepared) {
         let doc = self.docs.place(product.keys);
         let had = self
@@ -134,26 +148,22 @@ impl State {
             .row_mut(doc)
             .map(std::mem::take)
             .unwrap_or_default();
-        let values = self.values.assign(doc, &had.values, product.values);
+        let had_values: Vec<ValueId> = had.values.iter().collect();
+        let values = self.values.assign(doc, &had_values, product.values);
         let mut terms: Vec<TermId> = product
             .terms
             .iter()
             .map(|(word, mask)| self.words.set(word, doc, mask))
             .collect();
         terms.sort_unstable();
-        for lost in had
-            .terms
-            .iter()
-            .filter(|id| terms.binary_search(id).is_err())
-        {
-            self.words.unset(*lost, doc);
+        let had_terms = had.terms.iter();
+        for lost in had_terms.filter(|id| terms.binary_search(id).is_err()) {
+            self.words.unset(lost, doc);
         }
         if let Some(row) = self.docs.row_mut(doc) {
-            row.title = product.title;
-            row.slug = product.slug;
-            row.name = product.name;
-            row.values = values;
-            row.terms = terms.into();
+            row.texts = product.texts;
+            row.values = Packed::new(&values);
+            row.terms = Packed::new(&terms);
         }
         set(&mut self.active, doc, product.active);
         set(&mut self.stocked, doc, product.available > 0);
@@ -167,8 +177,9 @@ impl State {
         let Some((doc, had)) = self.docs.release(id) else {
             return false;
         };
-        self.values.assign(doc, &had.values, []);
-        had.terms.iter().for_each(|id| self.words.unset(*id, doc));
+        let had_values: Vec<ValueId> = had.values.iter().collect();
+        self.values.assign(doc, &had_values, []);
+        had.terms.iter().for_each(|id| self.words.unset(id, doc));
         for set in [&mut self.active, &mut self.stocked, &mut self.all] {
             set.remove(doc);
         }

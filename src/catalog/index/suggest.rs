@@ -49,12 +49,14 @@ pub(super) fn suggest(state: &State, text: &str, limit: usize) -> Vec<Suggestion
     let mut titles = HashSet::new();
     let products = best.into_iter().filter_map(|doc| {
         let row = state.docs.row(doc)?;
-        titles.insert(&row.name).then_some(Suggestion {
-            text: row.title.to_string(),
-            kind: SuggestionKind::Product,
-            product_id: state.docs.keys(doc).map(|keys| keys.id),
-            slug: Some(row.slug.to_string()),
-        })
+        titles
+            .insert(row.texts.name().lower())
+            .then_some(Suggestion {
+                text: row.texts.title().to_owned(),
+                kind: SuggestionKind::Product,
+                product_id: state.docs.keys(doc).map(|keys| keys.id),
+                slug: Some(row.texts.slug().to_owned()),
+            })
     });
     let room = limit.saturating_sub(suggestions.len());
     suggestions.extend(products.take(room));

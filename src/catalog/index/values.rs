@@ -163,7 +163,7 @@ impl Values {
         doc: Doc,
         had: &[ValueId],
         values: impl IntoIterator<Item = (FieldName, Scalar)>,
-    ) -> Box<[ValueId]> {
+    ) -> Vec<ValueId> {
         let mut has: Vec<ValueId> = values
             .into_iter()
             .filter_map(|(name, scalar)| self.add(doc, name, scalar))
@@ -187,7 +187,7 @@ impl Values {
                 self.leave_field(field, doc);
             }
         }
-        has.into()
+        has
     }
 
     fn add(&mut self, doc: Doc, name: FieldName, scalar: Scalar) -> Option<ValueId> {
@@ -262,6 +262,17 @@ impl Values {
             self.by_path.remove(&field.path);
             *field = Field::default();
             self.free_fields.push(id);
+        }
+    }
+
+    /// Gives back the memory that was taken in advance.
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.owners.shrink_to_fit();
+        let fields = self.fields.iter_mut().map(|field| &mut field.docs);
+        let entries = self.entries.iter_mut().flatten();
+        for docs in fields.chain(entries.map(|entry| &mut entry.docs)) {
+            docs.optimize();
         }
     }
 

@@ -101,7 +101,7 @@ fn the_build_stage_has_what_cargo_needs() {
         .map(|target| target["path"].as_str().unwrap());
     let folders = paths.map(|path| path.split_once('/').unwrap().0);
     let context = read(".dockerignore");
-    for needed in folders.chain(["config", "Cargo.toml", "Cargo.lock"]) {
+    for needed in folders.chain([".cargo", "config", "Cargo.toml", "Cargo.lock"]) {
         let copied = body
             .iter()
             .any(|(i, rest)| i == "COPY" && rest.split_whitespace().any(|word| word == needed));

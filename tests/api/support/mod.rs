@@ -99,9 +99,24 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     simulator: Vec<String>,
+    configuration: String,
+    clock: Option<String>,
 }
 
 impl Setup {
+    /// Gives the shop a configuration file, for keys that the environment cannot say.
+    pub(crate) fn configured(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.configuration);
+        self
+    }
+
+    /// Lets the shop's node live at another time than the database: `+1d` is a day ahead. The monotonic
+    /// clock is left alone.
+    pub(crate) fn at(mut self, offset: &str) -> Self {
+        self.clock = Some(offset.to_owned());
+        self
+    }
+
     /// Sets a key of the shop's configuration.
     pub(crate) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.environment
@@ -194,6 +209,8 @@ impl TestShop {
             ("PAYPAL__TIMEOUT_SECONDS", "5".into()),
             ("RATE_LIMIT__ENABLED", "false".into()),
             ("CHECKOUT__RECONCILE_SECONDS", "1".into()),
+            // Every buyer of a test comes from one address.
+            ("CHECKOUT__MAX_HELD_PER_ADDRESS", "1000000".into()),
             (
                 "LOG__FILTER",
                 std::env::var("BODEGA_TEST_LOG").unwrap_or_else(|_| "warn".into()),
@@ -201,6 +218,15 @@ impl TestShop {
         ]
         .map(|(key, value)| (format!("BODEGA__{key}"), value))
         .to_vec();
+        if !setup.configuration.is_empty() {
+            let config = folder.join("config");
+            std::fs::create_dir_all(&config).unwrap();
+            std::fs::write(config.join("default.toml"), setup.configuration).unwrap();
+            environment.push(("BODEGA_CONFIG_DIR".into(), config.display().to_string()));
+        }
+        if let Some(offset) = setup.clock {
+            environment.extend(clock_at(&offset));
+        }
         environment.extend(setup.environment);
         let server = Self::serve(&environment).await;
         Self {
@@ -233,9 +259,34 @@ impl TestShop {
         self.server = Self::serve(&self.environment).await;
     }
 
+    /// Has the server end by itself at a point of the way (`CRASH_AT`), from a new start on.
+    pub(crate) async fn crash_at(&mut self, point: &str) {
+        let mut environment = self.environment.clone();
+        environment.push(("CRASH_AT".into(), point.into()));
+        self.server.kill();
+        self.server = Self::serve(&environment).await;
+    }
+
+    /// Starts another node over the same database, at a port of its own.
+    pub(crate) async fn node(&self, port: u16) -> Running {
+        let mut environment = self.environment.clone();
+        environment.push(("BODEGA__SERVER__BIND".into(), format!("127.0.0.1:{port}")));
+        Self::serve(&environment).await
+    }
+
     /// Starts a second node over the same database.
     pub(crate) async fn second_node(&self) -> Running {
+        self.another_node(Vec::new()).await
+    }
+
+    /// Starts a second node whose clock is off by `offset`.
+    pub(crate) async fn second_node_at(&self, offset: &str) -> Running {
+        self.another_node(clock_at(offset)).await
+    }
+
+    async fn another_node(&self, also: Vec<(String, String)>) -> Running {
         let mut environment = self.environment.clone();
+        environment.extend(also);
         environment.push(("BODEGA__SERVER__BIND".into(), "127.0.0.1:0".into()));
         Self::serve(&environment).await
     }
@@ -281,8 +332,13 @@ impl TestShop {
 
     /// A new customer, signed in.
     pub(crate) async fn customer(&self) -> Client {
+        self.customer_at(&self.server.url).await
+    }
+
+    /// A new customer, signed in at another node.
+    pub(crate) async fn customer_at(&self, node: &str) -> Client {
         let email = format!("c{}@example.com", bson::oid::ObjectId::new());
-        let mut client = self.guest();
+        let mut client = Client::new(node);
         let body = json!({ "email": email, "password": "correct horse battery" });
         let answer = client.post("/api/auth/register", &body).await.expect(201);
         client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
@@ -380,6 +436,26 @@ impl Drop for TestShop {
         });
         dropping.join().unwrap();
     }
+}
+
+/// The environment in which a process's wall clock is off by `offset`; its monotonic clock runs on. Needs
+/// libfaketime, which `scripts/fetch-faketime` finds or fetches.
+pub(crate) fn clock_at(offset: &str) -> Vec<(String, String)> {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch-faketime");
+    let found = std::process::Command::new(script).output().unwrap();
+    let library = String::from_utf8(found.stdout).unwrap();
+    assert!(
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
+    );
+    [
+        ("LD_PRELOAD", library.trim()),
+        ("FAKETIME", offset),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec()
 }
 
 /// US dollars in cents.

@@ -32,9 +32,10 @@ impl Tally {
         // The last product that counted for the field, so that each counts once.
         let mut last = vec![u32::MAX; tally.fields.len()];
         for doc in docs {
-            for id in state.docs.row(doc).iter().flat_map(|row| &row.values) {
+            let row = state.docs.row(doc);
+            for id in row.into_iter().flat_map(|row| row.values.iter()) {
                 if let (Some(count), Some(owner)) =
-                    (tally.values.get_mut(at(*id)), owners.get(at(*id)))
+                    (tally.values.get_mut(at(id)), owners.get(at(id)))
                 {
                     *count += 1;
                     if let (Some(last), Some(count)) =

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::{
-    CatalogIndex, IndexedProduct, SearchPage, SearchQuery, SuggestionKind,
+    CatalogIndex, IndexedProduct, Rebuild, SearchPage, SearchQuery, SuggestionKind,
     testing::{field, id, product, type_fields},
 };
 use crate::problem::Problem;
@@ -298,7 +298,12 @@ fn the_generation_grows_with_what_can_be_seen() {
 #[test]
 fn a_rebuilt_index_takes_over_in_one_step() {
     let old = index([titled(1, "old")]);
-    old.replace_with(index([titled(2, "new")]));
-    assert_eq!(search(&old, "").unwrap().ids, [id(2)]);
-    assert_eq!(old.len(), 1);
+    let mut rebuild = Rebuild::default();
+    rebuild.apply(&titled(2, "new"));
+    rebuild.apply(&titled(3, "newest"));
+    old.replace_with(rebuild);
+    assert_eq!(search(&old, "sort=newest").unwrap().ids, [id(3), id(2)]);
+    assert_eq!(total(&old, "q=new"), 2);
+    assert_eq!(total(&old, "q=old"), 0);
+    assert_eq!(old.len(), 2);
 }

@@ -7,8 +7,14 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 pub(in super::super) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     if text.is_ascii() {
-        text.chars()
-            .for_each(|c| push(&mut folded, c.to_ascii_lowercase()));
+        for c in text.chars() {
+            // What most of a text consists of.
+            if c.is_ascii_graphic() {
+                folded.push(c.to_ascii_lowercase());
+            } else {
+                push(&mut folded, c);
+            }
+        }
     } else {
         text.nfkd()
             .flat_map(char::to_lowercase)

@@ -5,6 +5,8 @@ mod find;
 mod fold;
 #[cfg(test)]
 pub(super) mod oracle;
+mod sorted;
+mod spellings;
 mod vocabulary;
 mod words;
 

@@ -1,8 +1,10 @@
 //! Every word of the catalogue and the products that hold it.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
-
-use super::super::docs::{Doc, at};
+use super::{
+    super::docs::{Doc, at},
+    sorted::Sorted,
+    spellings::Spellings,
+};
 
 /// The number of a word.
 pub(in super::super) type TermId = u32;
@@ -79,12 +81,6 @@ impl Postings {
     }
 }
 
-#[derive(Debug)]
-struct Term {
-    word: Arc<str>,
-    postings: Postings,
-}
-
 /// What can be told of a word without reading it: enough to rule out most others.
 #[derive(Debug, Clone, Copy)]
 struct Sketch {
@@ -95,75 +91,99 @@ struct Sketch {
 /// All words, by number, by spelling and by length.
 #[derive(Debug, Default)]
 pub(in super::super) struct Vocabulary {
-    terms: Vec<Option<Term>>,
-    free: Vec<TermId>,
-    by_word: BTreeMap<Arc<str>, TermId>,
+    words: Spellings,
+    /// By the word's number.
+    postings: Vec<Postings>,
+    sorted: Sorted,
+    /// Words that are not among the sorted ones yet.
+    unsorted: Vec<TermId>,
     /// Only words that may be meant by a mistyped one.
     by_length: Vec<Vec<Sketch>>,
 }
 
 impl Vocabulary {
     /// Says that `word` stands in `doc` at the places of `mask`; returns the word's number.
+    ///
+    /// A new word is among the longer ones of another only after [`Self::sort`].
     pub(in super::super) fn set(&mut self, word: &str, doc: Doc, mask: u8) -> TermId {
         let posting = Posting::new(doc, mask);
-        if let Some(&id) = self.by_word.get(word) {
-            if let Some(Some(term)) = self.terms.get_mut(at(id)) {
-                term.postings.set(posting);
+        if let Some(id) = self.words.find(word) {
+            if let Some(postings) = self.postings.get_mut(at(id)) {
+                postings.set(posting);
             }
             return id;
         }
-        let word: Arc<str> = word.into();
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.terms.push(None);
-            u32::try_from(self.terms.len() - 1).unwrap_or(u32::MAX)
-        });
-        let length = word.chars().count();
-        if self.by_length.len() <= length {
-            self.by_length.resize_with(length + 1, Vec::new);
+        let id = self.words.add(word);
+        let postings = Postings::One(posting);
+        match self.postings.get_mut(at(id)) {
+            Some(slot) => *slot = postings,
+            None => self.postings.push(postings),
         }
-        if let Some(bucket) = self.by_length.get_mut(length)
-            && may_be_mistyped(&word)
-        {
-            let letters = letters(&word);
-            bucket.push(Sketch { term: id, letters });
-        }
-        self.by_word.insert(Arc::clone(&word), id);
-        if let Some(slot) = self.terms.get_mut(at(id)) {
-            let postings = Postings::One(posting);
-            *slot = Some(Term { word, postings });
+        self.unsorted.push(id);
+        if may_be_mistyped(word) {
+            let length = word.chars().count();
+            if self.by_length.len() <= length {
+                self.by_length.resize_with(length + 1, Vec::new);
+            }
+            if let Some(bucket) = self.by_length.get_mut(length) {
+                let letters = letters(word);
+                bucket.push(Sketch { term: id, letters });
+            }
         }
         id
     }
 
+    /// Takes new words among the sorted ones: once for many, because that is much quicker.
+    pub(in super::super) fn sort(&mut self) {
+        let new = std::mem::take(&mut self.unsorted);
+        self.sorted.merge(new, &self.words);
+    }
+
+    /// Gives back the memory that was taken in advance.
+    pub(in super::super) fn shrink(&mut self) {
+        self.words.shrink();
+        self.postings.shrink_to_fit();
+        self.by_length.iter_mut().for_each(Vec::shrink_to_fit);
+        for postings in &mut self.postings {
+            if let Postings::Many(many) = postings {
+                many.shrink_to_fit();
+            }
+        }
+    }
+
     /// Says that the word no longer stands in `doc`; a word that stands nowhere is forgotten.
     pub(in super::super) fn unset(&mut self, id: TermId, doc: Doc) {
-        let Some(slot) = self.terms.get_mut(at(id)) else {
+        let Some(postings) = self.postings.get_mut(at(id)) else {
             return;
         };
-        if slot.as_mut().is_some_and(|term| term.postings.remove(doc))
-            && let Some(term) = slot.take()
-        {
-            self.by_word.remove(&term.word);
-            if let Some(bucket) = self.by_length.get_mut(term.word.chars().count())
-                && may_be_mistyped(&term.word)
-            {
-                bucket.retain(|sketch| sketch.term != id);
-            }
-            self.free.push(id);
+        if !postings.remove(doc) {
+            return;
         }
+        *postings = Postings::Many(Vec::new());
+        self.sort();
+        self.sorted.remove(id, &self.words);
+        let word = self.words.word(id);
+        if may_be_mistyped(word)
+            && let Some(bucket) = self.by_length.get_mut(word.chars().count())
+        {
+            bucket.retain(|sketch| sketch.term != id);
+        }
+        self.words.remove(id);
     }
 
     /// The products that hold exactly `word`.
     pub(super) fn exact(&self, word: &str) -> &[Posting] {
-        self.by_word.get(word).map_or(&[], |id| self.postings(*id))
+        self.words.find(word).map_or(&[], |id| self.postings(id))
     }
 
     /// The products of each longer word that begins with `start`.
     pub(super) fn longer<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a [Posting]> {
-        self.by_word
-            .range::<str, _>((Bound::Excluded(start), Bound::Unbounded))
+        self.sorted
+            .from(start, &self.words)
+            .map(|id| (self.words.word(id), id))
+            .skip_while(move |(word, _)| *word == start)
             .take_while(move |(word, _)| word.starts_with(start))
-            .map(|(_, id)| self.postings(*id))
+            .map(|(_, id)| self.postings(id))
     }
 
     /// Words without digits that may differ from `word` in at most `edits` letters, or only begin like it where
@@ -194,23 +214,20 @@ impl Vocabulary {
             .filter(move |(length, _)| (shortest..=longest).contains(length))
             .flat_map(|(_, bucket)| bucket)
             .filter(move |sketch| fits(sketch.letters))
-            .filter_map(|sketch| self.terms.get(at(sketch.term))?.as_ref())
-            .map(|term| (term.word.as_ref(), term.postings.as_slice()))
+            .map(|sketch| (self.words.word(sketch.term), self.postings(sketch.term)))
     }
 
     /// Whether nothing is left behind, for tests.
     #[cfg(test)]
     pub(in super::super) fn is_empty(&self) -> bool {
-        self.by_word.is_empty()
-            && self.terms.iter().all(Option::is_none)
+        self.words.is_empty()
+            && self.sorted.is_empty()
+            && self.unsorted.is_empty()
             && self.by_length.iter().all(Vec::is_empty)
     }
 
     fn postings(&self, id: TermId) -> &[Posting] {
-        match self.terms.get(at(id)) {
-            Some(Some(term)) => term.postings.as_slice(),
-            _ => &[],
-        }
+        self.postings.get(at(id)).map_or(&[], Postings::as_slice)
     }
 }
 
@@ -253,6 +270,7 @@ mod tests {
         for (doc, word) in ["cor", "cors", "corsair", "core", "cos"].iter().enumerate() {
             words.set(word, u32::try_from(doc).unwrap(), 1);
         }
+        words.sort();
         let found: Vec<_> = words.longer("cor").flat_map(docs).collect();
         assert_eq!(found, [(3, 1), (1, 1), (2, 1)]);
     }

@@ -1,8 +1,6 @@
 //! Cuts text into the words that are stored and looked for.
 
-use std::collections::HashMap;
-
-use super::fold;
+use super::{super::docs::at, fold, spellings::Spellings};
 
 /// The most characters of a word that count.
 pub(super) const MAX_WORD_CHARS: usize = 40;
@@ -52,7 +50,11 @@ impl Place {
 
 /// The words of one product, each with the places where it stands.
 #[derive(Debug, Default)]
-pub(in super::super) struct Terms(HashMap<String, u8>);
+pub(in super::super) struct Terms {
+    words: Spellings,
+    /// By the word's number.
+    places: Vec<u8>,
+}
 
 impl Terms {
     /// Adds the words of running text.
@@ -94,16 +96,20 @@ impl Terms {
 
     fn add(&mut self, word: &str, place: Place) {
         let word = cut(word);
-        if let Some(mask) = self.0.get_mut(word) {
-            *mask |= place.bit();
-        } else if self.0.len() < MAX_TERMS {
-            self.0.insert(word.to_owned(), place.bit());
+        if let Some(known) = self.words.find(word) {
+            if let Some(mask) = self.places.get_mut(at(known)) {
+                *mask |= place.bit();
+            }
+        } else if self.places.len() < MAX_TERMS {
+            self.words.add(word);
+            self.places.push(place.bit());
         }
     }
 
     /// The words with their places' bits.
     pub(in super::super) fn iter(&self) -> impl Iterator<Item = (&str, u8)> {
-        self.0.iter().map(|(word, mask)| (word.as_str(), *mask))
+        let words = (0..).map(|number| self.words.word(number));
+        words.zip(self.places.iter().copied())
     }
 }
 
