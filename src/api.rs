@@ -9,7 +9,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 use crate::{
     accounts, cart,
     catalog::{self, Catalog},
-    checkout,
+    checkout, discounts,
     http::RequestId,
     mongo::{Mongo, feed::Feed},
     orders, payments,
@@ -74,6 +74,7 @@ fn table(routes: &mut Table) {
         .configure(accounts::routes)
         .configure(catalog::routes)
         .configure(cart::routes)
+        .configure(discounts::routes)
         .configure(checkout::routes)
         .configure(orders::routes)
         .configure(payments::routes)

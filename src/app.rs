@@ -24,6 +24,7 @@ use crate::{
     catalog::{self, Catalog, Exporter, Importer, Stock},
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
+    discounts::{self, Discounts},
     http::{RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
@@ -76,6 +77,7 @@ pub fn collections() -> Vec<schema::Collection> {
         accounts::collections(),
         catalog::collections(),
         cart::collections(),
+        discounts::collections(),
         checkout::collections(),
         orders::collections(),
         payments::collections(),
@@ -97,6 +99,7 @@ pub struct Shop {
     idempotency: Idempotency,
     stock: Stock,
     catalog: Catalog,
+    discounts: Discounts,
     carts: Carts,
     orders: Orders,
     refunds: Refunds,
@@ -125,11 +128,12 @@ impl Shop {
         let tokens = Tokens::new(&config.auth);
         let accounts = Accounts::new(&mongo, &tokens, &config.auth);
         accounts.follow(&feed).await?;
-        let stock = Stock::new(&mongo);
+        let stock = Stock::new(&mongo).within(config.checkout.hold_limits());
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
         let paypal = Arc::new(PayPal::new(&config.paypal)?);
         let payments = Payments::new(paypal.clone());
         let inbox = Inbox::open(&mongo, paypal);
+        let discounts = Discounts::new(&mongo);
         let carts = Carts::new(&mongo, &config, Arc::new(catalog.clone()));
         let orders = Orders::new(&mongo, &stock);
         let refunds = Refunds::new(orders.clone(), payments.clone());
@@ -137,6 +141,7 @@ impl Shop {
             mongo: mongo.clone(),
             catalog: catalog.clone(),
             stock: stock.clone(),
+            discounts: discounts.clone(),
             carts: carts.clone(),
             orders: orders.clone(),
             payments: payments.clone(),
@@ -153,6 +158,7 @@ impl Shop {
             idempotency: Idempotency::new(&mongo),
             stock,
             catalog,
+            discounts,
             carts,
             orders,
             refunds,
@@ -202,6 +208,7 @@ impl Shop {
                 self.config.store.currency,
             )))
             .app_data(web::Data::new(Exporter::new(&self.mongo)))
+            .app_data(web::Data::new(self.discounts.clone()))
             .app_data(web::Data::new(self.carts.clone()))
             .app_data(web::Data::new(self.orders.clone()))
             .app_data(web::Data::new(self.refunds.clone()))

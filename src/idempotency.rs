@@ -4,7 +4,7 @@
 //! run cut short by a crash is taken up again rather than repeated. Only success is kept: a refusal
 //! has changed nothing and is judged anew. Records live seven days, longer than any client retries.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    clock::Timestamp,
+    faults::{Plant, Point, crash_point, planted},
     id::UserId,
     mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
     problem::{Code, Problem},
@@ -29,8 +29,11 @@ use crate::{
 
 /// Seconds that a record lives.
 const LIFE_SECONDS: u32 = 7 * 24 * 3600;
-/// A run that has not finished after this long was cut short; the same key may take it up again.
-const LOCK: Duration = Duration::from_secs(45);
+/// How long a run's lock holds without being renewed: one that was cut short may be taken up again after
+/// that, under the same key. By the database's clock.
+const LOCK: Duration = Duration::from_secs(10);
+/// How often the lock is renewed while the work goes on: several times while it holds.
+const HOLD_EVERY: Duration = Duration::from_secs(3);
 /// The longest key a client may send.
 const MAX_KEY: usize = 255;
 
@@ -65,15 +68,11 @@ fn read_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     })
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Record {
-    #[serde(rename = "_id")]
-    id: String,
     fingerprint: String,
     subject: ObjectId,
-    locked_until: Option<Timestamp>,
     answer: Option<Answer>,
-    created_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,8 +138,11 @@ impl Idempotency {
         let fingerprint = format!("{:x}", Sha256::digest(&body));
         match self.begin(&id, &fingerprint).await? {
             Begun::Replay(answer) => Ok(replay(&answer)),
-            Begun::Run(subject) => match work(subject).await {
-                Ok(response) => self.finish(&id, response).await,
+            Begun::Run(subject) => match self.hold_during(&id, Box::pin(work(subject))).await {
+                Ok(response) => {
+                    crash_point(Point::Response);
+                    self.finish(&id, response).await
+                }
                 Err(refused) => {
                     self.unlock(&id).await?;
                     Err(refused)
@@ -149,19 +151,47 @@ impl Idempotency {
         }
     }
 
+    /// Awaits `work` and holds the lock of its key meanwhile.
+    async fn hold_during<T>(&self, id: &str, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(HOLD_EVERY) => {
+                    let hold = vec![doc! { "$set": { "locked_until": from_now(LOCK) } }];
+                    let own = doc! { "_id": id, "answer": Bson::Null };
+                    if let Err(error) = self.records.update_one(own, hold).await {
+                        tracing::warn!(%error, "an idempotency key cannot be held now");
+                    }
+                }
+            }
+        }
+    }
+
     /// Takes the key, or finds who holds it. Index used: `_id`.
     async fn begin(&self, id: &str, fingerprint: &str) -> Result<Begun, Problem> {
-        let now = Timestamp::now();
-        let fresh = Record {
-            id: id.to_owned(),
-            fingerprint: fingerprint.to_owned(),
-            subject: ObjectId::new(),
-            locked_until: Some(now.after(LOCK)),
-            answer: None,
-            created_at: now,
+        let subject = ObjectId::new();
+        let fresh = doc! {
+            "fingerprint": { "$literal": fingerprint },
+            "subject": subject,
+            "locked_until": from_now(LOCK),
+            "answer": Bson::Null,
+            "created_at": "$$NOW",
         };
-        match self.records.insert_one(&fresh).await {
-            Ok(_) => return Ok(Begun::Run(fresh.subject)),
+        let whole = vec![doc! { "$replaceWith": { "$cond": [
+            { "$eq": [{ "$type": "$subject" }, "missing"] },
+            { "$mergeObjects": ["$$ROOT", fresh] },
+            "$$ROOT",
+        ] } }];
+        crash_point(Point::KeyBefore);
+        let stored = self.records.update_one(doc! { "_id": id }, whole);
+        match stored.upsert(true).await {
+            Ok(stored) if stored.upserted_id.is_some() => {
+                crash_point(Point::KeyAfter);
+                return Ok(Begun::Run(subject));
+            }
+            Ok(_) => {}
+            // Two at the same moment.
             Err(error) if is_duplicate_key(&error) => {}
             Err(error) => return Err(StoreError::from(error).into()),
         }
@@ -173,7 +203,7 @@ impl Idempotency {
         let Some(held) = held else {
             return Err(in_progress());
         };
-        if held.fingerprint != fingerprint {
+        if held.fingerprint != fingerprint && !planted(Plant::FingerprintIgnored) {
             return Err(Problem::new(Code::KeyReused)
                 .detail("the key was sent with another body before; use a new key"));
         }
@@ -182,8 +212,10 @@ impl Idempotency {
         }
         // Taken by whoever moves the lock first, and only where the earlier run is over.
         let over = doc! { "_id": id, "answer": Bson::Null, "$or": [
-        { "locked_until": Bson::Null }, { "locked_until": { "$lt": now } } ] };
-        let lock = doc! { "$set": { "locked_until": now.after(LOCK) } };
+            { "locked_until": Bson::Null },
+            { "$expr": { "$lt": ["$locked_until", "$$NOW"] } },
+        ] };
+        let lock = vec![doc! { "$set": { "locked_until": from_now(LOCK) } }];
         let taken = self
             .records
             .find_one_and_update(over, lock)
@@ -226,6 +258,12 @@ impl Idempotency {
             .await?;
         Ok(())
     }
+}
+
+/// The moment `life` from now, by the database's clock.
+fn from_now(life: Duration) -> Document {
+    let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
+    doc! { "$add": ["$$NOW", millis] }
 }
 
 fn in_progress() -> Problem {

@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+#[cfg(feature = "faults")]
+use crate::faults::{Plant, planted};
+
 /// The largest amount Bodega handles, in minor units: far above any price, far below overflow when
 /// 200 lines of 999 pieces are added up.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
@@ -17,6 +20,9 @@ pub enum MoneyError {
     /// Two currencies met in one sum.
     #[error("amounts of {0} and {1} do not add up")]
     CurrencyMismatch(Currency, Currency),
+    /// A price that nobody can pay to the cent.
+    #[error("amounts of {0} are whole: multiples of {step}", step = .0.payable_step())]
+    NotPayable(Currency),
 }
 
 /// A currency of ISO 4217, by its three-letter code.
@@ -37,6 +43,19 @@ impl Currency {
     #[must_use]
     pub fn exponent(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
+    }
+
+    /// The smallest amount that can be paid, in minor units. ISO 4217 gives the forint and the Taiwan
+    /// dollar two decimals that nobody pays with, PayPal included ([currency codes][codes]): every amount
+    /// of these is a multiple of 100. Of all other currencies it is 1.
+    ///
+    /// [codes]: https://developer.paypal.com/reference/currency-codes/
+    #[must_use]
+    pub fn payable_step(self) -> i64 {
+        match self.code() {
+            "HUF" | "TWD" => 100,
+            _ => 1,
+        }
     }
 }
 
@@ -154,17 +173,73 @@ impl Money {
         Ok(Self { amount, ..self })
     }
 
-    /// The share of `basis_points` ten-thousandths, rounded half away from zero: the one rounding
-    /// rule of Bodega.
+    /// The share of `basis_points` ten-thousandths, rounded as [`Money::portion`] does.
     ///
     /// # Errors
     /// On overflow.
     pub fn share(self, basis_points: u32) -> Result<Self, MoneyError> {
-        let product = i128::from(self.amount) * i128::from(basis_points);
-        let half = if product < 0 { -5_000 } else { 5_000 };
-        let amount =
-            i64::try_from((product + half) / 10_000).map_err(|_too_large| MoneyError::Overflow)?;
+        #[cfg(feature = "faults")]
+        if planted(Plant::ShareInFloats) {
+            return Ok(self.share_in_floats(basis_points));
+        }
+        self.portion(i64::from(basis_points), 10_000)
+    }
+
+    /// What [`Plant::ShareInFloats`] puts in place of [`Money::share`].
+    #[cfg(feature = "faults")]
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "this is the fault"
+    )]
+    fn share_in_floats(self, basis_points: u32) -> Self {
+        let share = self.amount as f64 * f64::from(basis_points) / 10_000.0;
+        Self::new(share.round() as i64, self.currency)
+    }
+
+    /// `part` of `whole` equal parts of this amount, rounded half away from zero to what can be paid
+    /// ([`Currency::payable_step`]): the one rounding rule of Bodega (`docs/money.md`). Of no parts at all
+    /// it is nothing.
+    ///
+    /// # Errors
+    /// On overflow.
+    pub fn portion(self, part: i64, whole: i64) -> Result<Self, MoneyError> {
+        let step = i128::from(self.currency.payable_step());
+        let product = i128::from(self.amount) * i128::from(part);
+        let unit = i128::from(whole) * step;
+        let (Some(steps), Some(rest)) = (product.checked_div(unit), product.checked_rem(unit))
+        else {
+            return Ok(Self::zero(self.currency));
+        };
+        let rounds_away = rest.abs() * 2 >= unit.abs();
+        let steps = steps
+            + if rounds_away {
+                product.signum() * unit.signum()
+            } else {
+                0
+            };
+        let amount = i64::try_from(steps * step).map_err(|_too_large| MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
+    }
+
+    /// Whether it can be paid: a multiple of its currency's smallest payable amount.
+    #[must_use]
+    pub fn is_payable(self) -> bool {
+        self.amount.checked_rem(self.currency.payable_step()) == Some(0)
+    }
+
+    /// Itself, where it can be paid.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotPayable`].
+    pub fn payable(self) -> Result<Self, MoneyError> {
+        if self.is_payable() {
+            Ok(self)
+        } else {
+            Err(MoneyError::NotPayable(self.currency))
+        }
     }
 
     /// Adds up `amounts`, all in `currency`.
@@ -238,6 +313,28 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_pays_cents_a_share_is_whole() {
+        let share = |amount, code, points| {
+            Money::new(amount, currency(code))
+                .share(points)
+                .unwrap()
+                .amount
+        };
+        assert_eq!(share(149_900, "HUF", 2_700), 40_500);
+        assert_eq!(share(500, "TWD", 1_000), 100);
+        assert_eq!(share(400, "TWD", 1_000), 0);
+        assert_eq!(share(155, "JPY", 1_000), 16);
+        assert!(Money::new(150_000, currency("HUF")).is_payable());
+        assert_eq!(
+            Money::new(150_050, currency("HUF"))
+                .payable()
+                .unwrap_err()
+                .to_string(),
+            "amounts of HUF are whole: multiples of 100"
+        );
+    }
+
+    #[test]
     fn currencies_do_not_mix() {
         let dollars = Money::new(1, Currency::USD);
         assert!(dollars.plus(Money::new(1, currency("EUR"))).is_err());
@@ -258,6 +355,15 @@ mod tests {
 
     proptest! {
         #[test]
+        fn shares_agree_with_wide_integers(amount in -MAX_AMOUNT..MAX_AMOUNT, points in 0_u32..1_000_000) {
+            let share = Money::new(amount, Currency::USD).share(points).unwrap().amount;
+            let product = i128::from(amount) * i128::from(points);
+            let rest = product - i128::from(share) * 10_000;
+            // At most half a minor unit off, and a half only towards zero.
+            prop_assert!(rest.abs() < 5_000 || rest.abs() == 5_000 && rest.signum() != product.signum());
+        }
+
+        #[test]
         fn sums_agree_with_wide_integers(amounts in prop::collection::vec(any::<i64>(), 0..20)) {
             let wide: i128 = amounts.iter().map(|a| i128::from(*a)).sum();
             let mut partial = 0_i128;
@@ -272,6 +378,21 @@ mod tests {
                     prop_assert_eq!(error, MoneyError::Overflow);
                     prop_assert!(!fits);
                 }
+            }
+        }
+
+        #[test]
+        fn a_portion_is_payable_and_off_by_half_a_step_at_most(
+            amount in -MAX_AMOUNT..MAX_AMOUNT, part in 0..MAX_AMOUNT, whole in 1..MAX_AMOUNT,
+            code in prop::sample::select(vec!["USD", "HUF", "TWD", "JPY", "KWD"]),
+        ) {
+            let money = Money::new(amount, currency(code));
+            let step = i128::from(money.currency.payable_step());
+            if let Ok(found) = money.portion(part, whole) {
+                prop_assert!(found.is_payable());
+                let off = i128::from(found.amount) * i128::from(whole)
+                    - i128::from(amount) * i128::from(part);
+                prop_assert!(off.abs() * 2 <= step * i128::from(whole));
             }
         }
 

@@ -68,6 +68,15 @@ codes! {
     CartChanged = 409 "cart_changed" "The cart is not the one that was shown";
     CartEmpty = 409 "cart_empty" "The cart is empty";
     CartFull = 409 "cart_full" "The cart has no room for another line";
+    DiscountTooMany = 409 "discount_too_many" "The cart has as many discount codes as it may";
+    DiscountNotStarted = 409 "discount_not_started" "The discount code does not apply yet";
+    DiscountExpired = 409 "discount_expired" "The discount code applies no more";
+    DiscountMinimum = 409 "discount_minimum" "The discount code needs goods for more";
+    DiscountUsedUp = 409 "discount_used_up" "All uses of the discount code are taken";
+    DiscountUsedBefore = 409 "discount_used_before" "You have used the discount code before";
+    DiscountTaken = 409 "discount_taken" "The discount code exists";
+    DiscountInUse = 409 "discount_in_use" "The discount code was used";
+    NothingToPay = 409 "nothing_to_pay" "There is nothing to pay";
     InsufficientStock = 409 "insufficient_stock" "Not enough in stock";
     PaymentNotApproved = 409 "payment_not_approved" "The buyer has not approved the payment";
     CheckoutClosed = 409 "checkout_closed" "The checkout is over";
@@ -80,7 +89,7 @@ codes! {
     UnsupportedMediaType = 415 "unsupported_media_type" "The content type is not supported";
     Invalid = 422 "validation_failed" "The request breaks a rule";
     KeyReused = 422 "idempotency_key_reused" "The idempotency key belongs to another request";
-    DiscountRefused = 422 "discount_refused" "The discount code does not apply";
+    DiscountUnknown = 422 "discount_unknown" "There is no such discount code";
     ShippingUnavailable = 422 "shipping_unavailable" "The shipping method does not serve this address";
     PreconditionRequired = 428 "precondition_required" "The request must name a version";
     RateLimited = 429 "rate_limited" "Too many requests";

@@ -38,7 +38,7 @@ start_mongod() {
       --wiredTigerCacheSizeGB 0.5 --oplogSize 256 --networkMessageCompressors snappy,zstd \
       --wiredTigerEngineConfigString 'log=(prealloc=false,file_max=16MB)' --quiet \
       --setParameter diagnosticDataCollectionEnabled=false --setParameter enableTestCommands=1 \
-      --setParameter notablescan=1 \
+      --setParameter notablescan=1 --setParameter transactionLifetimeLimitSeconds=5 \
       --logpath "$folder/mongod.log" >"$folder/mongod.out" 2>&1 &
     mongod_pid=$!
     if python3 scripts/lib/initiate-replica-set "$port" "$mongod_pid" && kill -0 "$mongod_pid" 2>/dev/null; then

@@ -7,7 +7,10 @@ use super::{
     error::AccountError,
     refresh::{RefreshToken, Salt},
 };
-use crate::id::{SessionId, UserId};
+use crate::{
+    faults::{Plant, planted},
+    id::{SessionId, UserId},
+};
 
 /// A user who has just signed in.
 pub(super) struct SignedIn {
@@ -160,7 +163,9 @@ impl Accounts {
             // Its last token: the sign-in has ended or expired.
             return Err(AccountError::SignedOut);
         }
-        sessions.end(session.id).await?;
+        if !planted(Plant::FamilyKept) {
+            sessions.end(session.id).await?;
+        }
         metrics::counter!("bodega_refresh_tokens_reused_total").increment(1);
         tracing::warn!(user.id = %session.user, session.id = %session.id,
             "a spent refresh token was presented; the sign-in has been ended");

@@ -18,6 +18,8 @@ use crate::{
 const TYPE: &str = "at+jwt";
 /// How far two machines' clocks may differ, in seconds.
 const LEEWAY: u64 = 30;
+/// The same for when a token was signed.
+const SKEW: i64 = 30;
 /// A token is short; what is longer is not decoded.
 const MAX_LENGTH: usize = 2_048;
 
@@ -123,6 +125,10 @@ impl Tokens {
             return Err(InvalidToken);
         }
         let claims = decoded.claims;
+        // A machine whose clock runs ahead signs for too long: that is good nowhere else.
+        if claims.iat > Timestamp::now().seconds().saturating_add(SKEW) {
+            return Err(InvalidToken);
+        }
         if self.revocations.contains(claims.sid) {
             return Err(InvalidToken);
         }
@@ -132,5 +138,54 @@ impl Tokens {
             role: claims.role,
             expires_at: Timestamp::from_millis(claims.exp.saturating_mul(1000)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn tokens() -> Tokens {
+        Tokens::new(&AuthConfig {
+            jwt_secret: SecretString::from("0123456789012345678901234567890123456789"),
+            issuer: "bodega".into(),
+            audience: "bodega".into(),
+            access_seconds: 900,
+            refresh_seconds: 900,
+            refresh_grace_seconds: 1,
+            bcrypt_cost: 4,
+        })
+    }
+
+    /// A token as a machine signs it whose clock is `ahead` seconds before this one's.
+    fn signed(tokens: &Tokens, ahead: i64) -> String {
+        let now = Timestamp::now().seconds() + ahead;
+        let claims = AccessClaims {
+            sub: UserId::new(),
+            sid: SessionId::new(),
+            role: Role::Customer,
+            iss: "bodega".into(),
+            aud: "bodega".into(),
+            iat: now,
+            exp: now + 900,
+        };
+        let header = Header {
+            typ: Some(TYPE.to_owned()),
+            ..Header::new(Algorithm::HS256)
+        };
+        jsonwebtoken::encode(&header, &claims, &tokens.encode).unwrap()
+    }
+
+    #[test]
+    fn clocks_may_differ_by_less_than_a_minute() {
+        let tokens = tokens();
+        for ahead in [0, 20, -20, -600, -915] {
+            assert!(tokens.read(&signed(&tokens, ahead)).is_ok(), "{ahead}");
+        }
+        for ahead in [61, 600, 86_400, -961, -1_500, -86_400] {
+            assert!(tokens.read(&signed(&tokens, ahead)).is_err(), "{ahead}");
+        }
     }
 }

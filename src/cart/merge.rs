@@ -1,4 +1,4 @@
-//! Signing in with a guest's cart: its lines become the user's.
+//! Signing in with a guest's cart: its lines and discount codes become the user's.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Carts {
-    /// Moves the lines of the guest's cart that `token` names into the user's cart: same variant and
-    /// options add up. A token that names no cart changes nothing.
+    /// Moves the lines and codes of the guest's cart that `token` names into the user's cart: same variant
+    /// and options add up. A token that names no cart changes nothing.
     ///
     /// One transaction takes the guest's cart away and writes the user's, so that neither a crash nor a
     /// second sign-in with the token can lose or double a line. A guest's change that is under way at
@@ -62,7 +62,7 @@ impl Carts {
                 return Ok(());
             };
             store.remove_in(session, guest.cart).await?;
-            if theirs.cart.items.is_empty() {
+            if theirs.cart.items.is_empty() && theirs.cart.discounts.is_empty() {
                 return Ok(());
             }
             let read = store.find_in(session, user).await?;
@@ -84,7 +84,10 @@ fn merged(user: CartId, read: Option<&Cart>, theirs: &Cart) -> mongodb::error::R
         owner: Owner::User,
         makes: true,
         expected: None,
-        intent: CartIntent::Merge(theirs.items.clone()),
+        intent: CartIntent::Merge {
+            lines: theirs.items.clone(),
+            discounts: theirs.discounts.clone(),
+        },
     };
     let none = Cart::empty(user, Owner::User);
     let merged = read.unwrap_or(&none).apply(&command, Timestamp::now());

@@ -38,7 +38,7 @@ pub use model::{
 };
 use mongodb::ClientSession;
 pub use offers::{Offers, Unresolved};
-pub use view::{CartView, DiscountView, LineView, Notice};
+pub use view::{CartView, DiscountNotice, DiscountView, LineView, Notice};
 
 use self::{
     calls::Calls,
@@ -50,7 +50,8 @@ use crate::{
     catalog::Offer,
     clock::Timestamp,
     config::Config,
-    id::{CartId, LineId, ProductId, VariantId},
+    discounts::Discounts,
+    id::{CartId, LineId, ProductId, UserId, VariantId},
     money::Currency,
     mongo::{Mongo, StoreError, schema},
 };
@@ -69,6 +70,7 @@ struct Inner {
     store: CartStore,
     directory: Directory,
     offers: Arc<dyn Offers>,
+    discounts: Discounts,
     currency: Currency,
     guest_life: Duration,
     secure_cookies: bool,
@@ -98,6 +100,7 @@ impl Carts {
         Self(Arc::new(Inner {
             directory: Directory::start(&config.cart, shelf(store.clone()), calls),
             mongo: mongo.clone(),
+            discounts: Discounts::new(mongo),
             store,
             offers,
             currency: config.store.currency,
@@ -129,10 +132,10 @@ impl Carts {
         Ok(found.map(|stored| stored.cart))
     }
 
-    /// `cart` at today's prices.
+    /// `cart` at today's prices and discounts.
     ///
     /// # Errors
-    /// When the catalogue cannot be read.
+    /// When catalogue or discounts cannot be read.
     pub async fn view(&self, cart: &Cart) -> Result<CartView, StoreError> {
         let mut variants: Vec<_> = cart.items.iter().map(|line| line.variant).collect();
         variants.sort_unstable();
@@ -142,7 +145,24 @@ impl Carts {
         } else {
             self.0.offers.offers(&variants).await?
         };
-        CartView::of(cart, &offers, self.0.currency).map_err(|error| StoreError::Damaged {
+        self.view_of(cart, &offers).await
+    }
+
+    /// `cart` at the prices of `offers` and today's discounts.
+    ///
+    /// # Errors
+    /// When the discounts cannot be read.
+    pub async fn view_of(
+        &self,
+        cart: &Cart,
+        offers: &HashMap<VariantId, Offer>,
+    ) -> Result<CartView, StoreError> {
+        let book = self
+            .0
+            .discounts
+            .book(&cart.discounts, buyer_of(cart))
+            .await?;
+        CartView::of(cart, offers, &book, self.0.currency).map_err(|error| StoreError::Damaged {
             collection: store::COLLECTION,
             reason: format!("{}: {error}", cart.id),
         })
@@ -197,6 +217,14 @@ impl Carts {
         Ok(offers
             .remove(&variant)
             .filter(|offer| offer.product == product))
+    }
+}
+
+/// Whose uses of a code count: a guest is nobody yet.
+fn buyer_of(cart: &Cart) -> Option<UserId> {
+    match cart.owner {
+        Owner::User => Some(UserId::from_object_id(cart.id.object_id())),
+        Owner::Guest(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::model::{Cart, Line};
 use crate::{
     catalog::{Image, Offer, Options},
     clock::Timestamp,
+    discounts::{Book, DiscountCode, Judged, Obstacle, judge},
     id::{CartId, LineId, ProductId, VariantId},
     money::{Currency, Money, MoneyError},
 };
@@ -56,13 +57,58 @@ pub struct LineView {
     pub notices: Vec<Notice>,
 }
 
+/// Why a discount code takes nothing off now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscountNotice {
+    /// There is no such code any more.
+    Unknown,
+    /// It does not apply yet.
+    NotStarted,
+    /// It applies no more.
+    Expired,
+    /// It needs goods for more than there are: `minimumSubtotal` says for how much.
+    Minimum,
+    /// All its uses are taken.
+    UsedUp,
+    /// The buyer has used it as often as one may.
+    UsedBefore,
+}
+
 /// A discount as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct DiscountView {
     /// The code.
-    pub code: String,
-    /// What it takes off.
+    pub code: DiscountCode,
+    /// What it takes off; nothing while it does not apply.
     pub amount: Money,
+    /// Why it takes nothing off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<DiscountNotice>,
+    /// The least that the goods must cost for it, where they cost less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_subtotal: Option<Money>,
+}
+
+impl From<Judged> for DiscountView {
+    fn from(judged: Judged) -> Self {
+        let (notice, minimum_subtotal) = match judged.obstacle {
+            None => (None, None),
+            Some(Obstacle::Unknown) => (Some(DiscountNotice::Unknown), None),
+            Some(Obstacle::NotStarted) => (Some(DiscountNotice::NotStarted), None),
+            Some(Obstacle::Expired) => (Some(DiscountNotice::Expired), None),
+            Some(Obstacle::Minimum(least)) => (Some(DiscountNotice::Minimum), Some(least)),
+            Some(Obstacle::UsedUp) => (Some(DiscountNotice::UsedUp), None),
+            Some(Obstacle::UsedBefore) => (Some(DiscountNotice::UsedBefore), None),
+        };
+        Self {
+            code: judged.code,
+            amount: judged.amount,
+            notice,
+            minimum_subtotal,
+        }
+    }
 }
 
 /// The cart as it is shown.
@@ -79,7 +125,8 @@ pub struct CartView {
     pub items: Vec<LineView>,
     /// The lines' totals, without lines that are not on sale.
     pub subtotal: Money,
-    /// The discounts.
+    /// The discount codes, in the order entered; judged anew at each reading.
+    #[schema(max_items = 5)]
     pub discounts: Vec<DiscountView>,
     /// What the discounts take off together.
     pub discount_total: Money,
@@ -92,8 +139,8 @@ pub struct CartView {
     /// When it last changed; `null`: never.
     #[schema(required)]
     pub updated_at: Option<Timestamp>,
-    /// Whether each line is shown as it was when it last changed: the version alone then says all that
-    /// is shown.
+    /// Whether each line is shown as it was when it last changed, and no code can change the sum: the
+    /// version alone then says all that is shown.
     #[serde(skip)]
     pub as_seen: bool,
 }
@@ -117,13 +164,14 @@ impl CartView {
         }
     }
 
-    /// `cart` at the prices of `offers`.
+    /// `cart` at the prices of `offers`, its discount codes judged by `book`.
     ///
     /// # Errors
     /// When a sum overflows, which prices within [`crate::money::MAX_AMOUNT`] cannot bring about.
     pub fn of(
         cart: &Cart,
         offers: &HashMap<VariantId, Offer>,
+        book: &Book,
         currency: Currency,
     ) -> Result<Self, MoneyError> {
         let mut view = Self {
@@ -148,7 +196,12 @@ impl CartView {
             view.item_count += line.quantity;
             view.items.push(shown);
         }
+        let judged = judge(&cart.discounts, book, view.subtotal)?;
+        let taken_off = judged.iter().map(|one| one.amount);
+        view.discount_total = Money::sum(currency, taken_off)?;
         view.total = view.subtotal.minus(view.discount_total)?;
+        view.as_seen &= judged.is_empty();
+        view.discounts = judged.into_iter().map(DiscountView::from).collect();
         Ok(view)
     }
 }
@@ -211,7 +264,7 @@ mod tests {
             .iter()
             .map(|offer| (offer.variant, offer.clone()))
             .collect();
-        CartView::of(cart, &offers, Currency::USD).unwrap()
+        CartView::of(cart, &offers, &Book::new(), Currency::USD).unwrap()
     }
 
     fn cart_with(lines: Vec<Line>) -> Cart {

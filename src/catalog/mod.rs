@@ -39,7 +39,7 @@ pub use import::{
 pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};
 pub use room::StockRoom;
-pub use stock::{HoldLine, Shortage, Stock, StockLevel};
+pub use stock::{HoldLimits, HoldLine, Holder, Shortage, Stock, StockLevel};
 
 use crate::mongo::schema;
 

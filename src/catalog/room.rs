@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{HoldLine, Shortage};
+use super::{HoldLine, Holder, Shortage};
 use crate::{
     id::{CheckoutId, VariantId},
     mongo::StoreError,
@@ -13,11 +13,12 @@ use crate::{
 /// A store has the steps, each of them atomic for one variant; how several lines go together is the same
 /// over every store, and crash-safe because every step may be repeated.
 pub trait StockRoom: Clone + Send + Sync + 'static {
-    /// Takes one line for `checkout` until `life` from now by the database's clock; `false` where fewer
-    /// units are free, or the checkout holds the variant already.
+    /// Takes one line for `holder` until `life` from now by the database's clock; `false` where fewer units
+    /// are free, where the buyer or the client's network would hold more than its share, or where the
+    /// checkout holds the variant already.
     fn take(
         &self,
-        checkout: CheckoutId,
+        holder: &Holder,
         line: HoldLine,
         life: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
@@ -29,8 +30,12 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Units of `variant` that can be bought now.
-    fn free(&self, variant: VariantId) -> impl Future<Output = Result<u32, StoreError>> + Send;
+    /// The most units of `variant` that `holder` could take now.
+    fn within_reach(
+        &self,
+        holder: &Holder,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
     /// Keeps one hold from expiring; `false` where it is gone.
     fn pin_one(
@@ -54,6 +59,13 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Gives the units of one hold back unless it is pinned: whoever pinned it counts on it.
+    fn give_up_one(
+        &self,
+        checkout: CheckoutId,
+        variant: VariantId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Turns the units of one hold into sold ones; a repeat changes nothing.
     fn sell_one(
         &self,
@@ -61,17 +73,18 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Checkouts whose holds have expired by the database's clock.
-    fn expired_holds(
+    /// Holds that somebody should look at: expired by the database's clock, or pinned. A pinned one never
+    /// expires, so only its checkout tells whether anybody counts on it still.
+    fn doubtful_holds(
         &self,
     ) -> impl Future<Output = Result<Vec<(CheckoutId, VariantId)>, StoreError>> + Send;
 
-    /// Holds every line for `checkout` until `life` from now by the database's clock, or none of them.
+    /// Holds every line for `holder` until `life` from now by the database's clock, or none of them.
     /// Lines are taken in the order of their variants, so that two checkouts cannot wait for each other.
     /// Lines that are short are the `Err` inside.
     fn hold(
         &self,
-        checkout: CheckoutId,
+        holder: &Holder,
         lines: &[HoldLine],
         life: Duration,
     ) -> impl Future<Output = Result<Result<(), Vec<Shortage>>, StoreError>> + Send {
@@ -80,20 +93,23 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
             lines.sort_by_key(|line| line.variant);
             let mut short = Vec::new();
             for line in &lines {
-                let taken = self.take(checkout, *line, life).await?;
-                if !taken && !self.holds(checkout, line.variant).await? {
+                let taken = self.take(holder, *line, life).await?;
+                if !taken && !self.holds(holder.checkout, line.variant).await? {
                     short.push(Shortage {
                         variant: line.variant,
                         wanted: line.quantity,
-                        available: self.free(line.variant).await?,
+                        available: self.within_reach(holder, line.variant).await?,
                     });
                 }
             }
             if short.is_empty() {
                 return Ok(Ok(()));
             }
-            let variants = lines.iter().map(|line| line.variant).collect();
-            self.release(checkout, variants).await?;
+            // A run that was held up for long may come here when another has brought the checkout to its
+            // payment: what is pinned by then stays.
+            for line in &lines {
+                self.give_up_one(holder.checkout, line.variant).await?;
+            }
             Ok(Err(short))
         }
     }

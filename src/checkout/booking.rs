@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     cart::Carts,
+    faults::{Point, crash_point},
     money::Money,
     mongo::{Mongo, StoreError},
     orders::{Order, Orders, PaymentStatus},
-    payments::CaptureId,
+    payments::{CaptureId, Dispute},
 };
 
 /// The shop's orders, and what changes together with a new one.
@@ -39,7 +40,9 @@ impl Bookings {
         self.orders.insert_in(session, &booking.order).await?;
         self.carts
             .take_out_in(session, booking.cart, &booking.bought)
-            .await
+            .await?;
+        crash_point(Point::CommitBefore);
+        Ok(())
     }
 }
 
@@ -51,7 +54,9 @@ impl OrderBook for Bookings {
             .transaction_with(context, |session, (bookings, booking)| {
                 bookings.write(session, booking).boxed()
             });
-        match placed.await {
+        let placed = placed.await;
+        crash_point(Point::CommitAfter);
+        match placed {
             // The unique indexes say that the order stands: another was first.
             Err(error) if error.is_duplicate_key() => Ok(()),
             other => other,
@@ -76,6 +81,14 @@ impl OrderBook for Bookings {
         total_refunded: Money,
     ) -> Result<Option<Order>, StoreError> {
         self.orders.provider_refunded(capture, total_refunded).await
+    }
+
+    async fn disputed(
+        &self,
+        capture: &CaptureId,
+        dispute: &Dispute,
+    ) -> Result<Option<Order>, StoreError> {
+        self.orders.disputed(capture, dispute).await
     }
 
     async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{model::EndReason, settle::SettleError};
 use crate::{
     cart::{CartError, CartView, cart_problem},
+    discounts::Refused,
     id::{CheckoutId, LineId, VariantId},
     money::MoneyError,
     mongo::StoreError,
@@ -43,6 +44,12 @@ pub enum CheckoutError {
     /// Not enough in stock.
     #[error("not enough in stock")]
     Short(Vec<ShortLine>),
+    /// A discount code cannot be used any more.
+    #[error("discount code {} does not apply", .0.code)]
+    Discount(Refused),
+    /// The discounts leave nothing that could be paid.
+    #[error("there is nothing to pay")]
+    NothingToPay,
     /// The shipping method does not serve the address.
     #[error("no such shipping method for the address")]
     NoSuchShipping,
@@ -92,6 +99,11 @@ impl From<CheckoutError> for Problem {
             CheckoutError::CartChanged(cart) => Self::new(Code::CartChanged).with("cart", &cart),
             CheckoutError::CartEmpty => Self::new(Code::CartEmpty),
             CheckoutError::Short(short) => short_problem(&short),
+            CheckoutError::Discount(refused) => {
+                Self::from(refused.obstacle).with("discount", &refused.code)
+            }
+            CheckoutError::NothingToPay => Self::new(Code::NothingToPay)
+                .detail("PayPal takes no payment of nothing; take a discount code out"),
             CheckoutError::NoSuchShipping => {
                 Self::new(Code::ShippingUnavailable).errors(vec![FieldError::new(
                     "/shippingMethod",

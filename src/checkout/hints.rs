@@ -10,9 +10,10 @@ use super::{
 use crate::{
     id::CheckoutId,
     money::Money,
-    orders::PaymentStatus,
+    orders::{Order, PaymentStatus},
     payments::{
-        Capture, CaptureId, CaptureStatus, Dispute, Hint, HintError, HintSink, ProviderOrderId,
+        Capture, CaptureId, CaptureStatus, Dispute, GatewayError, Hint, HintError, HintSink,
+        ProviderOrderId, ProviderRefundId,
     },
 };
 
@@ -30,14 +31,26 @@ impl<W: World> HintSink for Settlement<W> {
                     capture,
                     order,
                     checkout,
-                } => self.capture_moved(capture, order.as_ref(), *checkout).await,
+                    claimed,
+                } => {
+                    self.capture_moved(capture, order.as_ref(), *checkout, *claimed)
+                        .await
+                }
                 Hint::Refund {
                     capture,
+                    refund,
                     total_refunded,
-                    ..
-                } => self.refunded(capture, *total_refunded).await,
+                } => {
+                    let total = match total_refunded {
+                        Some(total) => Some(*total),
+                        None => self.total_with(capture, refund.as_ref()).await?,
+                    };
+                    self.refunded(capture, total).await
+                }
                 Hint::Reversal { capture, .. } => {
-                    self.orders.reversed(capture).await?;
+                    if self.order_of(capture).await?.is_some() {
+                        self.orders.reversed(capture).await?;
+                    }
                     Ok(())
                 }
                 Hint::ApprovalReversed { order, checkout } => {
@@ -45,6 +58,11 @@ impl<W: World> HintSink for Settlement<W> {
                 }
                 Hint::Dispute(dispute) => {
                     tell_staff(dispute);
+                    for capture in &dispute.captures {
+                        if self.order_of(capture).await?.is_some() {
+                            self.orders.disputed(capture, dispute).await?;
+                        }
+                    }
                     Ok(())
                 }
             }
@@ -79,6 +97,28 @@ impl<W: World> Settlement<W> {
         Ok(found.filter(|found| order.is_none() || found.provider_order.is_none()))
     }
 
+    /// The order that a capture paid. The news may have been faster than the shop's own commit, so where
+    /// there is none yet, the capture's checkout is settled first.
+    async fn order_of(&self, capture: &CaptureId) -> Result<Option<Order>, HintError> {
+        if let Some(order) = self.orders.by_capture(capture).await? {
+            return Ok(Some(order));
+        }
+        let found = match self.checkouts.of_capture(capture).await? {
+            Some(found) => Some(found),
+            None => match self.payments.capture_state(capture).await {
+                Ok(state) => {
+                    let reference = state.reference.and_then(|ours| ours.parse().ok());
+                    self.meant(state.order.as_ref(), reference).await?
+                }
+                Err(GatewayError::NotFound) => None,
+                Err(unclear) => return Err(unclear.into()),
+            },
+        };
+        let Some(found) = found else { return Ok(None) };
+        self.wake(found.id).await?;
+        Ok(self.orders.by_capture(capture).await?)
+    }
+
     /// Settles, and says whether the hint has been followed.
     async fn wake(&self, id: CheckoutId) -> Result<(), HintError> {
         match self.settle(id).await {
@@ -97,12 +137,18 @@ impl<W: World> Settlement<W> {
         capture: &CaptureId,
         order: Option<&ProviderOrderId>,
         reference: Option<CheckoutId>,
+        claimed: Option<Money>,
     ) -> Result<(), HintError> {
         let found = match self.checkouts.of_capture(capture).await? {
             Some(found) => Some(found),
             None => self.meant(order, reference).await?,
         };
         let Some(found) = found else { return Ok(()) };
+        if claimed.is_some_and(|claimed| claimed != found.totals.total) {
+            return Err(HintError::Refused {
+                reason: format!("it claims another amount than checkout {} is of", found.id),
+            });
+        }
         self.wake(found.id).await?;
         if self.orders.by_capture(capture).await?.is_none() {
             return Ok(());
@@ -142,9 +188,28 @@ impl<W: World> Settlement<W> {
         Ok(())
     }
 
+    /// Everything given back of `capture` with `refund`, as the provider says when asked: an IPN message does
+    /// not tell.
+    async fn total_with(
+        &self,
+        capture: &CaptureId,
+        refund: Option<&ProviderRefundId>,
+    ) -> Result<Option<Money>, HintError> {
+        let Some(refund) = refund else {
+            return Ok(None);
+        };
+        match self.payments.refund_state(refund).await {
+            Ok(found) if found.capture.as_ref().is_none_or(|of| of == capture) => {
+                Ok(found.total_refunded)
+            }
+            Ok(_) | Err(GatewayError::NotFound) => Ok(None),
+            Err(unclear) => Err(unclear.into()),
+        }
+    }
+
     /// Books what was given back, wherever that was done.
     async fn refunded(&self, capture: &CaptureId, total: Option<Money>) -> Result<(), HintError> {
-        let Some(order) = self.orders.by_capture(capture).await? else {
+        let Some(order) = self.order_of(capture).await? else {
             return Ok(());
         };
         let total = if total.is_some() {

@@ -1,11 +1,12 @@
 //! Checkouts: one attempt to buy a cart, from the frozen snapshot to the order.
 //!
-//! A cart has at most one open checkout. Its stock is held while the buyer approves the payment; money is
-//! taken only while the stock is pinned; the order, the checkout's end and the emptied cart are one
+//! A cart has at most one open checkout. Its stock is held and its discounts are claimed while the buyer
+//! approves the payment; money is taken only while the stock is pinned; the order, the checkout's end and the emptied cart are one
 //! transaction. Whatever was cut short is finished by [`Settlement::settle`], woken by webhooks, by the
 //! buyer's return, or by the reconciler that runs all day.
 
 mod booking;
+mod captures;
 mod error;
 mod freeze;
 mod hints;
@@ -16,6 +17,8 @@ mod ports;
 mod queue;
 mod reconcile;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod totals;
 
@@ -39,6 +42,7 @@ use crate::{
     cart::Carts,
     catalog::{Catalog, Stock},
     config::Config,
+    discounts::Discounts,
     mongo::{Mongo, schema},
     orders::Orders,
     payments::Payments,
@@ -58,6 +62,8 @@ pub struct Neighbours {
     pub catalog: Catalog,
     /// Units.
     pub stock: Stock,
+    /// Discount codes.
+    pub discounts: Discounts,
     /// Carts.
     pub carts: Carts,
     /// Orders.
@@ -69,6 +75,7 @@ pub struct Neighbours {
 impl World for Live {
     type Checkouts = Checkouts;
     type Stock = Stock;
+    type Discounts = Discounts;
     type Orders = Bookings;
     type Till = CartTill;
     type Clock = WallClock;
@@ -88,6 +95,7 @@ impl Checkouting {
         let settlement = Settlement {
             checkouts,
             stock: with.stock,
+            discounts: with.discounts,
             orders,
             payments: with.payments,
             clock: WallClock,

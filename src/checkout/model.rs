@@ -6,8 +6,10 @@ use sha2::{Digest, Sha256};
 use super::totals::{ChosenShipping, Totals};
 use crate::{
     address::PostalAddress,
-    catalog::{HoldLine, Image, Options},
+    catalog::{HoldLine, Holder, Image, Options},
     clock::Timestamp,
+    discounts::{AppliedDiscount, Claim},
+    faults::{Plant, planted},
     id::{CartId, CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::Money,
     payments::{Capture, CaptureId, CaptureStatus, ProviderOrderId, RequestKey},
@@ -123,6 +125,8 @@ pub struct CheckoutLine {
 pub enum EndReason {
     /// The buyer cancelled.
     Cancelled,
+    /// A discount code could not be used any more.
+    DiscountRefused,
     /// The buyer began another checkout of the same cart.
     Superseded,
     /// The reservation lapsed.
@@ -168,6 +172,7 @@ impl CaptureRecord {
             CaptureStatus::Completed
             | CaptureStatus::PartiallyRefunded
             | CaptureStatus::Refunded => Standing::Paid,
+            CaptureStatus::Pending(_) if planted(Plant::PendingPaid) => Standing::Paid,
             CaptureStatus::Pending(_) | CaptureStatus::Other(_) => Standing::Pending,
             CaptureStatus::Declined => Standing::Declined,
         };
@@ -189,12 +194,18 @@ pub struct Checkout {
     pub user: UserId,
     /// Which cart.
     pub cart: CartId,
+    /// From where: a keyed digest of the client's network, enough to count and not to know.
+    #[serde(default)]
+    pub client: String,
     /// The number that the order will have; the provider's invoice.
     pub number: String,
     /// Where it stands.
     pub status: CheckoutStatus,
     /// The frozen lines.
     pub lines: Vec<CheckoutLine>,
+    /// The discount codes that took something off, as frozen.
+    #[serde(default)]
+    pub discounts: Vec<AppliedDiscount>,
     /// The frozen totals.
     pub totals: Totals,
     /// The chosen shipping.
@@ -221,7 +232,7 @@ pub struct Checkout {
     pub refund_due: bool,
     /// The provider's id of that refund.
     pub refund: Option<String>,
-    /// Whether stock may be held for it still.
+    /// Whether stock may be held and uses of discount codes claimed for it still.
     pub stock_open: bool,
     /// The order.
     pub order: Option<OrderId>,
@@ -242,15 +253,15 @@ pub enum Step {
     Wait,
     /// Ask the provider how the payment stands.
     Ask(ProviderOrderId),
-    /// Keep the stock from lapsing, then write down that a capture will be sent.
+    /// Keep stock and discounts from lapsing, then write down that a capture will be sent.
     Pin,
     /// Ask the provider for what was captured; capture where it was not.
     Capture(ProviderOrderId),
     /// Make the order of the capture.
     Book(ProviderOrderId, CaptureRecord),
-    /// Turn held units into sold ones.
+    /// Turn held units into sold ones, claimed discounts into used ones.
     Sell,
-    /// Give held units back.
+    /// Give held units and claimed discounts back.
     Release,
     /// Give the money back.
     Refund(CaptureRecord),
@@ -307,6 +318,26 @@ impl Checkout {
         holds
     }
 
+    /// Who holds the stock.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        Holder {
+            checkout: self.id,
+            user: self.user,
+            client: self.client.clone(),
+        }
+    }
+
+    /// The uses of discount codes that it claims.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        Claim {
+            checkout: self.id,
+            user: self.user,
+            codes: self.discounts.iter().map(|one| one.code.clone()).collect(),
+        }
+    }
+
     /// The variants wanted, each once.
     #[must_use]
     pub fn variants(&self) -> Vec<VariantId> {
@@ -316,7 +347,7 @@ impl Checkout {
     /// Whether `capture` is exactly what the buyer agreed to pay.
     #[must_use]
     pub fn is_paid_by(&self, capture: &CaptureRecord) -> bool {
-        capture.amount == Some(self.totals.total)
+        capture.amount == Some(self.totals.total) || planted(Plant::AmountUnchecked)
     }
 }
 
@@ -340,7 +371,8 @@ impl SeenCart {
             items.sort_unstable();
             items
         };
-        self.version == version && self.total == total && sorted(&self.items) == sorted(items)
+        let same_total = self.total == total || planted(Plant::TotalBelieved);
+        self.version == version && same_total && sorted(&self.items) == sorted(items)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     address::PostalAddress,
     catalog::{Shortage, StockRoom},
     config::StoreConfig,
+    faults::{Point, crash_point},
     id::{CartId, CheckoutId, LineId, UserId, VariantId},
     payments::{GatewayError, NewPayment, PaymentLine},
 };
@@ -26,6 +27,8 @@ const MAX_TRIES: usize = 4;
 pub struct Wish {
     /// Who buys.
     pub user: UserId,
+    /// From where; see [`Checkout::client`].
+    pub client: String,
     /// What the buyer saw.
     pub seen: SeenCart,
     /// Where it goes.
@@ -111,32 +114,27 @@ impl<W: World> Checkouting<W> {
             )
             .await?;
         if let Some(ended) = ended {
-            self.release(&ended).await?;
+            self.settlement.free(&ended).await?;
         }
         Ok(())
     }
 
-    async fn release(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
-        self.settlement
-            .stock
-            .release(checkout.id, checkout.variants())
-            .await?;
-        self.checkouts().stock_settled(checkout.id).await?;
-        Ok(())
-    }
-
-    /// Holds the stock and makes the payment.
+    /// Holds the stock, claims the discounts and makes the payment.
     async fn prepare(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
-        self.guard_against_hoarding(&checkout).await?;
         let held = self
             .settlement
             .stock
-            .hold(checkout.id, &checkout.holds(), self.life())
+            .hold(&checkout.holder(), &checkout.holds(), self.life())
             .await?;
         if let Err(missing) = held {
             self.fail(&checkout, EndReason::InsufficientStock).await?;
             return Err(checkout.short(&missing));
         }
+        if let Err(refused) = self.settlement.claim_discounts(&checkout).await? {
+            self.fail(&checkout, EndReason::DiscountRefused).await?;
+            return Err(CheckoutError::Discount(refused));
+        }
+        crash_point(Point::HoldTaken);
         let payment = self.payment_of(&checkout);
         let key = checkout.request_key("create");
         let made = match self.settlement.payments.create_order(&payment, &key).await {
@@ -151,6 +149,7 @@ impl<W: World> Checkouting<W> {
             // Still `Preparing`: the same key goes on, another checkout supersedes it, or it expires.
             Err(unclear) => return Err(CheckoutError::Provider(unclear)),
         };
+        crash_point(Point::CreateAnswered);
         let opened = self
             .checkouts()
             .await_approval(checkout.id, &made, self.life())
@@ -163,7 +162,7 @@ impl<W: World> Checkouting<W> {
             Some(now) if !now.status.is_final() || now.order.is_some() => Ok(now),
             ended => {
                 // Ended while it was being prepared: what was held after that goes back.
-                self.release(&checkout).await?;
+                self.settlement.free(&checkout).await?;
                 Err(CheckoutError::Closed(
                     ended.and_then(|checkout| checkout.reason),
                 ))
@@ -171,38 +170,14 @@ impl<W: World> Checkouting<W> {
         }
     }
 
-    /// A buyer with many open checkouts must not empty the shelves.
-    async fn guard_against_hoarding(&self, checkout: &Checkout) -> Result<(), CheckoutError> {
-        let open = self.checkouts().open_of_user(checkout.user).await?;
-        let most = self.settlement.config.max_held_per_user;
-        let over = checkout.holds().into_iter().filter(|wanted| {
-            let held = open
-                .iter()
-                .flat_map(Checkout::holds)
-                .filter(|hold| hold.variant == wanted.variant);
-            held.map(|hold| hold.quantity)
-                .fold(0_u32, u32::saturating_add)
-                > most
-        });
-        let over: Vec<_> = over
-            .map(|hold| Shortage {
-                variant: hold.variant,
-                wanted: hold.quantity,
-                available: most,
-            })
-            .collect();
-        if over.is_empty() {
-            return Ok(());
-        }
-        self.fail(checkout, EndReason::InsufficientStock).await?;
-        Err(checkout.short(&over))
-    }
-
+    /// Ends a checkout that cannot be prepared, unless another run has brought it further.
     async fn fail(&self, checkout: &Checkout, reason: EndReason) -> Result<(), CheckoutError> {
-        self.checkouts()
-            .end(checkout, CheckoutStatus::Failed, reason, false)
-            .await?;
-        self.release(checkout).await
+        let to = CheckoutStatus::Failed;
+        let ended = self.checkouts().end(checkout, to, reason, false).await?;
+        if let Some(ended) = ended {
+            self.settlement.free(&ended).await?;
+        }
+        Ok(())
     }
 
     fn payment_of(&self, checkout: &Checkout) -> NewPayment {
@@ -249,7 +224,7 @@ impl<W: World> Checkouting<W> {
         let Some(ended) = ended else {
             return Err(CheckoutError::Closed(checkout.reason));
         };
-        self.release(&ended).await?;
+        self.settlement.free(&ended).await?;
         Ok(ended)
     }
 }

@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     catalog::StockRoom,
-    id::{CartId, CheckoutId, LineId, UserId},
+    discounts::{Claim, Discounts, Refused, StaleClaim},
+    id::{CartId, CheckoutId, LineId},
     money::Money,
     mongo::StoreError,
     orders::{NewOrder, Order, PaymentStatus},
-    payments::{CaptureId, ProviderOrder, ProviderOrderId},
+    payments::{CaptureId, Dispute, ProviderOrder, ProviderOrderId},
 };
 
 /// Where the checkout core lives.
@@ -26,6 +27,8 @@ pub trait World: Clone + Send + Sync + 'static {
     type Checkouts: CheckoutStore;
     /// Its units.
     type Stock: StockRoom;
+    /// Its discount codes.
+    type Discounts: DiscountDesk;
     /// Its orders.
     type Orders: OrderBook;
     /// Where carts are frozen.
@@ -120,21 +123,16 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         checkout: &Checkout,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
-    /// Writes down that no stock is held for it any more.
+    /// Writes down that no stock is held and no discount claimed for it any more, if it is over.
     fn stock_settled(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Writes down that its money went back.
+    /// Writes down that no money has to go back any more: it went back with this refund, or was never
+    /// paid.
     fn refunded(
         &self,
         id: CheckoutId,
-        refund: &str,
+        refund: Option<&str>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The open checkouts of a user.
-    fn open_of_user(
-        &self,
-        user: UserId,
-    ) -> impl Future<Output = Result<Vec<Checkout>, StoreError>> + Send;
 
     /// Checkouts that want looking after: unchanged for `idle` and not done.
     fn unfinished(
@@ -144,6 +142,47 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
 
     /// Marks a look, so that the next sweep begins with others.
     fn looked_at(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Uses of discount codes: see [`Discounts`], whose words these are.
+pub trait DiscountDesk: Clone + Send + Sync + 'static {
+    /// Claims a use of every code for `life`, or of none of them; a repeat changes nothing.
+    fn claim(
+        &self,
+        claim: &Claim,
+        life: Duration,
+    ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>> + Send;
+
+    /// Counts the claimed uses for good.
+    fn keep(&self, claim: &Claim) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the claimed uses back.
+    fn release(&self, claim: &Claim) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Claims that have stood for longer than their life.
+    fn stale_claims(&self) -> impl Future<Output = Result<Vec<StaleClaim>, StoreError>> + Send;
+}
+
+impl DiscountDesk for Discounts {
+    async fn claim(
+        &self,
+        claim: &Claim,
+        life: Duration,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        Self::claim(self, claim, life).await
+    }
+
+    async fn keep(&self, claim: &Claim) -> Result<(), StoreError> {
+        Self::keep(self, claim).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        Self::release(self, claim).await
+    }
+
+    async fn stale_claims(&self) -> Result<Vec<StaleClaim>, StoreError> {
+        Self::stale_claims(self).await
+    }
 }
 
 /// What becomes an order: written whole or not at all.
@@ -184,6 +223,16 @@ pub trait OrderBook: Clone + Send + Sync + 'static {
         capture: &CaptureId,
         total_refunded: Money,
     ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+
+    /// Notes on the order that its buyer disputes the payment, or how that stands by now. A world without
+    /// disputes has nothing to note.
+    fn disputed(
+        &self,
+        _capture: &CaptureId,
+        _dispute: &Dispute,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Books that the money of a capture was taken back.
     fn reversed(

@@ -6,7 +6,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 
 use super::{
-    ports::{CheckoutStore, World},
+    model::Checkout,
+    ports::{CheckoutStore, DiscountDesk, World},
     settle::{SettleError, Settlement},
 };
 use crate::{
@@ -18,6 +19,10 @@ use crate::{
 
 /// Checkouts that a sweep settles at once: the provider is not flooded.
 const AT_ONCE: usize = 8;
+/// Checkouts that a sweep takes on before it asks for more.
+pub(super) const BATCH: usize = 200;
+/// How often a sweep asks for more: with thousands of open checkouts none waits for many sweeps.
+const MAX_BATCHES: usize = 10;
 
 /// Sweeps unfinished checkouts and refunds; one node at a time, by lease.
 pub struct Reconciler {
@@ -96,10 +101,16 @@ impl<W: World> Settlement<W> {
     /// holds that no checkout stands behind. Several nodes may sweep at once.
     pub(super) async fn sweep(&self, every: Duration) -> Result<(), StoreError> {
         let idle = every.min(Duration::from_secs(5));
-        let unfinished = self.checkouts.unfinished(idle).await?;
-        futures_util::stream::iter(unfinished)
-            .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
-            .await;
+        for _ in 0..MAX_BATCHES {
+            let unfinished = self.checkouts.unfinished(idle).await?;
+            let more = unfinished.len() >= BATCH;
+            futures_util::stream::iter(unfinished)
+                .for_each_concurrent(AT_ONCE, |id| self.look_after(id))
+                .await;
+            if !more {
+                break;
+            }
+        }
         self.free_orphans().await
     }
 
@@ -114,16 +125,27 @@ impl<W: World> Settlement<W> {
         }
     }
 
-    /// Frees holds that lapsed and whose checkout is over or was never written.
+    /// Frees holds and claims whose checkout is over and settled, or was never written: a run that was held
+    /// up for long may have taken them, or even pinned them, after its checkout had ended.
     async fn free_orphans(&self) -> Result<(), StoreError> {
-        for (checkout, variant) in self.stock.expired_holds().await? {
+        for (checkout, variant) in self.stock.doubtful_holds().await? {
             let found = self.checkouts.find(checkout).await?;
-            let over = found.is_none_or(|c| c.status.is_final() && c.order.is_none());
-            if over {
+            if found.is_none_or(|checkout| is_settled(&checkout)) {
                 tracing::info!(checkout.id = %checkout, variant.id = %variant, "freeing an orphaned hold");
                 self.stock.release(checkout, vec![variant]).await?;
             }
         }
+        for stale in self.discounts.stale_claims().await? {
+            let found = self.checkouts.find(stale.checkout).await?;
+            if found.is_none_or(|checkout| is_settled(&checkout)) {
+                tracing::info!(checkout.id = %stale.checkout, discount = %stale.code, "freeing an orphaned claim");
+                self.discounts.release(&stale.into()).await?;
+            }
+        }
         Ok(())
     }
+}
+
+fn is_settled(checkout: &Checkout) -> bool {
+    checkout.status.is_final() && !checkout.stock_open
 }

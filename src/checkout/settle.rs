@@ -11,15 +11,18 @@ use crate::{
     catalog::StockRoom,
     checkout::{
         model::{CaptureRecord, Checkout, CheckoutStatus, EndReason, Standing, Step},
-        ports::{Booking, CheckoutStore, Clock, Live, OrderBook, World},
+        ports::{Booking, CheckoutStore, Clock, DiscountDesk, Live, OrderBook, World},
         queue::Queue,
     },
     config::CheckoutConfig,
+    discounts::Refused,
+    faults::{Point, crash_point},
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
     payments::{
-        GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus, RefundStatus,
+        CaptureStatus, GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus,
+        RefundStatus,
     },
 };
 
@@ -84,6 +87,7 @@ impl From<Settled> for Turn {
 pub struct Settlement<W: World = Live> {
     pub(super) checkouts: W::Checkouts,
     pub(super) stock: W::Stock,
+    pub(super) discounts: W::Discounts,
     pub(super) orders: W::Orders,
     pub(super) payments: Payments,
     pub(super) clock: W::Clock,
@@ -149,6 +153,11 @@ impl<W: World> Settlement<W> {
             Err(GatewayError::NotFound) => return self.lapse(checkout).await,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
+        if !checkout.is_of(&found) {
+            tracing::error!(checkout.id = %checkout.id, payment = %payment, reference = found.reference,
+                "the provider says that the payment is another's; no money is asked for");
+            return self.wait(checkout).await;
+        }
         match found.status {
             ProviderOrderStatus::Approved | ProviderOrderStatus::Completed => {
                 self.checkouts.begin_capture(checkout.id).await?;
@@ -174,27 +183,41 @@ impl<W: World> Settlement<W> {
         Ok(Turn::Again)
     }
 
-    /// Keeps the stock from lapsing; without it no money is asked for.
+    /// Keeps stock and discounts from lapsing; without them no money is asked for.
     async fn pin(&self, checkout: Checkout) -> Result<Turn, StoreError> {
-        if self.keep_stock(&checkout).await? {
-            self.checkouts.intend_capture(checkout.id).await?;
+        let reason = if !self.keep_stock(&checkout).await? {
+            Some(EndReason::InsufficientStock)
+        } else if self.claim_discounts(&checkout).await?.is_err() {
+            Some(EndReason::DiscountRefused)
         } else {
-            let (to, reason) = (CheckoutStatus::Failed, EndReason::InsufficientStock);
-            self.checkouts.end(&checkout, to, reason, false).await?;
-        }
+            None
+        };
+        match reason {
+            None => {
+                crash_point(Point::Pinned);
+                self.checkouts.intend_capture(checkout.id).await?
+            }
+            Some(reason) => {
+                let to = CheckoutStatus::Failed;
+                self.checkouts.end(&checkout, to, reason, false).await?
+            }
+        };
         Ok(Turn::Again)
     }
 
-    /// Pins every hold, taking again what has lapsed.
+    /// Claims a use of each of the checkout's codes, unless it has it already.
+    pub(super) async fn claim_discounts(
+        &self,
+        checkout: &Checkout,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let life = self.config.reservation().saturating_mul(2);
+        self.discounts.claim(&checkout.claim(), life).await
+    }
+
+    /// Pins every hold. One that is gone is not taken again: another run may have sold it a moment ago, and
+    /// units taken after that would belong to nobody.
     async fn keep_stock(&self, checkout: &Checkout) -> Result<bool, StoreError> {
-        if self.stock.pin(checkout.id, checkout.variants()).await? {
-            return Ok(true);
-        }
-        let taken = self
-            .stock
-            .hold(checkout.id, &checkout.holds(), self.config.reservation())
-            .await?;
-        Ok(taken.is_ok() && self.stock.pin(checkout.id, checkout.variants()).await?)
+        self.stock.pin(checkout.id, checkout.variants()).await
     }
 
     /// Takes the money, or finds out that it was taken.
@@ -205,6 +228,7 @@ impl<W: World> Settlement<W> {
         declined: &mut bool,
     ) -> Result<Turn, StoreError> {
         let key = checkout.request_key("capture");
+        crash_point(Point::CaptureSent);
         let captured = match self.payments.capture(payment, &key).await {
             // Sent before and perhaps done: the provider's own state decides, not this answer.
             Err(GatewayError::Unknown(reason)) => {
@@ -213,6 +237,7 @@ impl<W: World> Settlement<W> {
             }
             answer => answer,
         };
+        crash_point(Point::CaptureAnswered);
         match captured {
             Ok(found) => self.write_down(checkout, found).await,
             Err(GatewayError::Refused {
@@ -243,7 +268,7 @@ impl<W: World> Settlement<W> {
         checkout: Checkout,
         found: ProviderOrder,
     ) -> Result<Turn, StoreError> {
-        match found.captures.first() {
+        match checkout.own_capture(&found) {
             Some(capture) => {
                 self.checkouts
                     .captured(checkout.id, &CaptureRecord::of(capture))
@@ -305,6 +330,16 @@ impl<W: World> Settlement<W> {
             return Ok(Turn::Again);
         }
         if !checkout.is_paid_by(capture) {
+            // Before money goes back for it: what counts is the capture's own state.
+            let state = match self.payments.capture_state(&capture.id).await {
+                Ok(state) => state,
+                Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
+            };
+            let read = CaptureRecord::of(&state);
+            if checkout.owns(&state) && checkout.is_paid_by(&read) {
+                self.checkouts.captured(checkout.id, &read).await?;
+                return Ok(Turn::Again);
+            }
             tracing::error!(checkout.id = %checkout.id, capture = %capture.id, "the provider took another amount");
             return self.cannot_keep(checkout, EndReason::AmountMismatch).await;
         }
@@ -343,14 +378,22 @@ impl<W: World> Settlement<W> {
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
+        crash_point(Point::Sold);
+        self.discounts.keep(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await?;
         Ok(Turn::Again)
     }
 
     async fn release(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
-        self.stock.release(checkout.id, checkout.variants()).await?;
-        self.checkouts.stock_settled(checkout.id).await?;
+        self.free(checkout).await?;
         Ok(Turn::Again)
+    }
+
+    /// Gives back what is held and claimed for a checkout that has ended without an order.
+    pub(super) async fn free(&self, checkout: &Checkout) -> Result<(), StoreError> {
+        self.stock.release(checkout.id, checkout.variants()).await?;
+        self.discounts.release(&checkout.claim()).await?;
+        self.checkouts.stock_settled(checkout.id).await
     }
 
     /// Sends back money that no order can be made of.
@@ -363,22 +406,35 @@ impl<W: World> Settlement<W> {
             Ok(state) => state,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
+        if matches!(
+            state.status,
+            CaptureStatus::Refunded | CaptureStatus::Declined
+        ) {
+            // Given back by an earlier call of ours whose answer was lost, or at the provider's dashboard;
+            // or never paid.
+            let back = (state.status == CaptureStatus::Refunded).then_some("by the provider");
+            self.checkouts.refunded(checkout.id, back).await?;
+            return Ok(Turn::Again);
+        }
         let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
             return Ok(Turn::from(Settled::Closed(checkout)));
         };
         let key = checkout.request_key("return");
         let note = Some("This purchase could not be completed.");
-        match self.payments.refund(&capture.id, amount, &key, note).await {
+        crash_point(Point::RefundSent);
+        let answer = self.payments.refund(&capture.id, amount, &key, note).await;
+        crash_point(Point::RefundAnswered);
+        match answer {
             Ok(refund) if refund.status != RefundStatus::Failed => {
                 self.checkouts
-                    .refunded(checkout.id, refund.id.as_str())
+                    .refunded(checkout.id, Some(refund.id.as_str()))
                     .await?;
                 Ok(Turn::Again)
             }
             Ok(_failed) => Ok(Turn::from(Settled::Closed(checkout))),
             Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
                 self.checkouts
-                    .refunded(checkout.id, "by the provider")
+                    .refunded(checkout.id, Some("by the provider"))
                     .await?;
                 Ok(Turn::Again)
             }
@@ -444,6 +500,8 @@ fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRec
             capture: capture.id.clone(),
             captured: checkout.totals.total,
             refunded: crate::money::Money::zero(checkout.totals.total.currency),
+            elsewhere: None,
+            told: None,
         },
     }
 }

@@ -9,16 +9,15 @@ use mongodb::{ClientSession, Collection, options::ReturnDocument};
 use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
     ports::CheckoutStore,
+    reconcile::BATCH,
 };
 use crate::{
     clock::Timestamp,
-    id::{CartId, CheckoutId, OrderId, UserId},
+    faults::{Plant, planted},
+    id::{CartId, CheckoutId, OrderId},
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
-
-/// The most checkouts that one sweep takes on.
-const SWEEP: i64 = 200;
 
 /// The documents of checkouts.
 #[derive(Debug, Clone)]
@@ -41,8 +40,6 @@ pub(super) fn collection() -> schema::Collection {
                 .only_where(doc! { "provider_order": { "$gt": "" } }),
             schema::Index::unique("capture", doc! { "capture.id": 1 })
                 .only_where(doc! { "capture.id": { "$gt": "" } }),
-            schema::Index::on("open_user", doc! { "user": 1 })
-                .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
             schema::Index::on("status", doc! { "status": 1, "updated_at": 1 }),
             schema::Index::on("stock_open", doc! { "stock_open": 1, "updated_at": 1 })
                 .only_where(doc! { "stock_open": true }),
@@ -227,10 +224,12 @@ impl CheckoutStore for Checkouts {
 
     // Index used: `_id`.
     async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
+        let own_clock = planted(Plant::LocalClock).then(|| Bson::from(Timestamp::now()));
+        let now = own_clock.unwrap_or_else(|| "$$NOW".into());
         let lapsed = doc! {
             "_id": checkout.id,
             "status": checkout.status.as_str(),
-            "$expr": { "$lt": ["$expires_at", "$$NOW"] },
+            "$expr": { "$lt": ["$expires_at", now] },
         };
         let fields = doc! {
             "status": CheckoutStatus::Expired.as_str(),
@@ -242,24 +241,17 @@ impl CheckoutStore for Checkouts {
 
     async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
         let fields = changing(doc! { "stock_open": false });
-        self.documents
-            .update_one(doc! { "_id": id }, fields)
-            .await?;
+        let over = doc! { "_id": id, "status": { "$nin": OPEN.to_vec() } };
+        self.documents.update_one(over, fields).await?;
         Ok(())
     }
 
-    async fn refunded(&self, id: CheckoutId, refund: &str) -> Result<(), StoreError> {
+    async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
         let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
         self.documents
             .update_one(doc! { "_id": id }, fields)
             .await?;
         Ok(())
-    }
-
-    // Index used: `open_user`.
-    async fn open_of_user(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
-        let open = doc! { "user": user, "status": { "$in": OPEN.to_vec() } };
-        Ok(self.documents.find(open).await?.try_collect().await?)
     }
 
     // Indexes used: `status`, `stock_open`, `refund_due`.
@@ -274,7 +266,7 @@ impl CheckoutStore for Checkouts {
         let found = found
             .projection(doc! { "_id": 1 })
             .sort(doc! { "updated_at": 1 })
-            .limit(SWEEP)
+            .limit(i64::try_from(BATCH).unwrap_or(i64::MAX))
             .await?;
         let documents: Vec<Document> = found.try_collect().await?;
         let ids = documents
@@ -295,6 +287,7 @@ impl CheckoutStore for Checkouts {
 const fn bson_name(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Cancelled => "cancelled",
+        EndReason::DiscountRefused => "discount_refused",
         EndReason::Superseded => "superseded",
         EndReason::Expired => "expired",
         EndReason::InsufficientStock => "insufficient_stock",

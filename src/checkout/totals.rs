@@ -1,7 +1,8 @@
-//! What a cart costs: pure arithmetic in minor units.
+//! What a cart costs: pure arithmetic in minor units, as `docs/money.md` states it.
 //!
 //! Tax is charged on goods after discount and on shipping, and rounded once, on the sum
-//! ([`Money::share`]). The provider's breakdown is made of these very figures, so it always adds up.
+//! ([`Money::share`]). The provider's breakdown is made of these very figures, so it always adds up; each
+//! of them can be paid ([`Money::is_payable`]), so it can always be written in the provider's form.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,8 @@ fn tax_rate(store: &StoreConfig, address: &PostalAddress) -> u32 {
 /// Adds everything up.
 ///
 /// # Errors
-/// When a sum leaves the range of amounts, or a price is in another currency than the shop's.
+/// When a sum leaves the range of amounts, a price is in another currency than the shop's, or an amount
+/// cannot be paid to the cent.
 pub(super) fn totals(
     store: &StoreConfig,
     lines: impl IntoIterator<Item = Money>,
@@ -88,9 +90,11 @@ pub(super) fn totals(
     address: &PostalAddress,
 ) -> Result<Totals, MoneyError> {
     let currency: Currency = store.currency;
-    let subtotal = Money::sum(currency, lines)?;
-    let discount = Money::new(discount.amount.clamp(0, subtotal.amount), currency);
-    let taxed = subtotal.minus(discount)?.plus(shipping)?;
+    let subtotal = lines
+        .into_iter()
+        .try_fold(Money::zero(currency), |sum, line| sum.plus(line.payable()?))?;
+    let discount = Money::new(discount.amount.clamp(0, subtotal.amount), currency).payable()?;
+    let taxed = subtotal.minus(discount)?.plus(shipping.payable()?)?;
     let tax = taxed.share(tax_rate(store, address))?;
     let total = taxed.plus(tax)?;
     if total.amount > MAX_AMOUNT {
@@ -110,7 +114,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::TaxConfig;
+    use crate::{
+        clock::Timestamp,
+        config::TaxConfig,
+        discounts::{Book, DiscountCode, Kind, Rules, Standing, judge},
+        payments::{NewPayment, PaymentLine, paypal::testing},
+    };
+
+    /// A code that always applies.
+    fn open_to_all(kind: Kind) -> Standing {
+        let rules = Rules {
+            kind,
+            minimum: None,
+            limit: None,
+            limit_per_user: None,
+            starts_at: None,
+            ends_at: None,
+            active: true,
+        };
+        Standing {
+            rules,
+            taken: 0,
+            taken_by_buyer: None,
+            now: Timestamp::from_millis(0),
+        }
+    }
 
     fn store() -> StoreConfig {
         let method = |id: &str, countries: &[&str], price, free_from| ShippingMethodConfig {
@@ -193,6 +221,44 @@ mod tests {
         assert_eq!(tax(&address("DE", None)), 475);
     }
 
+    /// The shop in another currency, at one rate of tax.
+    fn store_in(currency: Currency, basis_points: u32) -> StoreConfig {
+        StoreConfig {
+            currency,
+            tax: vec![TaxConfig {
+                country: "US".into(),
+                region: None,
+                basis_points,
+            }],
+            ..store()
+        }
+    }
+
+    /// What PayPal writes for an amount, in its smallest payable units.
+    fn read(amount: &serde_json::Value) -> i64 {
+        amount["value"]
+            .as_str()
+            .unwrap()
+            .replace('.', "")
+            .parse()
+            .unwrap()
+    }
+
+    #[test]
+    fn an_amount_that_nobody_can_pay_is_refused() {
+        let forint = |amount| Money::new(amount, "HUF".parse().unwrap());
+        let store = store_in(forint(0).currency, 2_700);
+        let total = |line, shipping| {
+            let at = address("US", None);
+            totals(&store, [forint(line)], forint(0), forint(shipping), &at)
+        };
+        assert_eq!(total(149_900, 99_000).unwrap().tax, forint(67_200));
+        for (line, shipping) in [(149_950, 99_000), (149_900, 99_001)] {
+            let refused = total(line, shipping).unwrap_err();
+            assert_eq!(refused, MoneyError::NotPayable(store.currency));
+        }
+    }
+
     proptest! {
         #[test]
         fn the_parts_always_add_up(
@@ -208,6 +274,56 @@ mod tests {
                 t.total.amount,
                 t.subtotal.amount - t.discount.amount + t.shipping.amount + t.tax.amount
             );
+        }
+
+        #[test]
+        fn whatever_is_bought_paypal_is_sent_a_breakdown_that_adds_up(
+            lines in prop::collection::vec((1_i64..200_000, 1_u32..20), 1..12),
+            fixed in prop::collection::vec(1_i64..50_000, 0..3),
+            percents in prop::collection::vec(1_u32..10_000, 0..3),
+            shipping in 0_i64..5_000, basis_points in 0_u32..3_000,
+            code in prop::sample::select(vec!["USD", "EUR", "JPY", "HUF", "TWD"]),
+        ) {
+            let currency: Currency = code.parse().unwrap();
+            let step = currency.payable_step();
+            let money = |units: i64| Money::new(units * step, currency);
+            let kinds = fixed.iter().map(|n| Kind::Fixed(money(*n)))
+                .chain(percents.iter().map(|n| Kind::Percent(*n)));
+            let book: Book = kinds.enumerate().map(|(n, kind)| {
+                let code = DiscountCode::parse(&format!("C{n}")).unwrap();
+                (code, open_to_all(kind))
+            }).collect();
+            let codes: Vec<_> = book.keys().cloned().collect();
+            let line_totals: Vec<_> = lines.iter().map(|(price, n)| money(*price).times(*n).unwrap()).collect();
+            let subtotal = Money::sum(currency, line_totals.iter().copied()).unwrap();
+            let judged = judge(&codes, &book, subtotal).unwrap();
+            let discount = Money::sum(currency, judged.iter().map(|one| one.amount)).unwrap();
+            let store = store_in(currency, basis_points);
+            let found = totals(&store, line_totals, discount, money(shipping), &address("US", None)).unwrap();
+            let payment = NewPayment {
+                lines: lines.iter().map(|(price, quantity)| PaymentLine {
+                    name: "Mug".into(), sku: "MUG".into(), quantity: *quantity, unit_price: money(*price),
+                }).collect(),
+                item_total: found.subtotal,
+                discount: found.discount,
+                shipping: found.shipping,
+                tax: found.tax,
+                total: found.total,
+                ..testing::payment()
+            };
+            let sent = testing::amount_as_sent(&payment).unwrap();
+            let (amount, stated) = (&sent["amount"], &sent["amount"]["breakdown"]);
+            prop_assert_eq!(
+                read(&stated["item_total"]) + read(&stated["shipping"]) + read(&stated["tax_total"])
+                    - read(&stated["discount"]),
+                read(amount)
+            );
+            prop_assert_eq!(read(amount), found.total.amount / step);
+            let items = sent["items"].as_array().unwrap().iter();
+            let sum: i64 = items.map(|item| {
+                read(&item["unit_amount"]) * item["quantity"].as_str().unwrap().parse::<i64>().unwrap()
+            }).sum();
+            prop_assert_eq!(sum, read(&stated["item_total"]));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod import;
 mod user;
 
@@ -36,7 +37,7 @@ enum Command {
     /// Serve the shop until SIGTERM or Ctrl-C.
     Serve,
     /// Check configuration and database.
-    Check,
+    Check(check::CheckArguments),
     /// Import products from JSON Lines or CSV; a second run changes nothing.
     Import(import::ImportArguments),
     /// Export every product as JSON Lines that import again unchanged.
@@ -64,7 +65,7 @@ type Failure = Box<dyn std::error::Error>;
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve => serve(config::load()?).await,
-        Command::Check => check(config::load()?).await,
+        Command::Check(arguments) => check::check(config::load()?, arguments).await,
         Command::Import(arguments) => {
             let config = config::load()?;
             over_database(&config, async |mongo| {
@@ -210,28 +211,6 @@ async fn health(config: Config, ready: bool) -> Result<(), Failure> {
         Ok(answer) => Err(format!("{address}/{probe} answered {}", answer.status()).into()),
         Err(_) => Err(format!("nothing answers at {address}").into()),
     }
-}
-
-async fn check(config: Config) -> Result<(), Failure> {
-    let database = Database::share(&config.mongodb).await?;
-    let checked = check_with(&config.mongodb, &database.uri).await;
-    database.release().await;
-    checked
-}
-
-async fn check_with(config: &MongoConfig, uri: &str) -> Result<(), Failure> {
-    let mongo = Mongo::connect(uri, config).await?;
-    mongo.ping().await?;
-    let missing = schema::missing(mongo.database(), &app::collections()).await?;
-    if missing.is_empty() {
-        println!("configuration and database are in order");
-        return Ok(());
-    }
-    Err(format!(
-        "missing in the database: {}; `bodega serve` makes them",
-        missing.join(", ")
-    )
-    .into())
 }
 
 /// Runs a command over the configured database, whether a server runs over it or not, with the schema in

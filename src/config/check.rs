@@ -4,8 +4,6 @@ use secrecy::ExposeSecret;
 
 use super::{Config, ConfigError};
 
-/// PayPal's live API host.
-const PAYPAL_LIVE: &str = "api-m.paypal.com";
 /// The id under which PayPal's public webhook simulator signs, with the live key: whoever trusts it
 /// trusts everyone (`docs/decisions/0001-webhook-id.md`).
 const PUBLIC_WEBHOOK_ID: &str = "WEBHOOK_ID";
@@ -107,9 +105,13 @@ fn paypal(config: &Config) -> Checked {
         "paypal.webhook_id",
         "missing",
     )?;
-    let live = base.is_ok_and(|url| url.host_str() == Some(PAYPAL_LIVE));
     rule(
-        !(live && paypal.webhook_id == PUBLIC_WEBHOOK_ID),
+        !paypal.contradicts_itself(),
+        "paypal.environment",
+        "says the opposite of paypal.base_url",
+    )?;
+    rule(
+        !(paypal.is_live() && paypal.webhook_id == PUBLIC_WEBHOOK_ID),
         "paypal.webhook_id",
         "WEBHOOK_ID is the id of PayPal's public webhook simulator: anyone could send signed events",
     )?;
@@ -155,6 +157,15 @@ fn limits(config: &Config) -> Checked {
         "checkout.reconcile_seconds",
         "at least 1",
     )?;
+    let held = [
+        config.checkout.max_held_per_user,
+        config.checkout.max_held_per_address,
+    ];
+    rule(
+        held.iter().all(|most| *most > 0),
+        "checkout",
+        "max_held_per_user and max_held_per_address: at least 1",
+    )?;
     rule(
         config.realtime.heartbeat_seconds > 0,
         "realtime.heartbeat_seconds",
@@ -167,7 +178,7 @@ fn store(config: &Config) -> Checked {
     rule(
         store.currency.exponent() <= PAYPAL_DECIMALS,
         "store.currency",
-        "PayPal takes no currency of three decimals",
+        "PayPal takes no currency of more than two decimals, such as KWD: its amounts could not be charged exactly",
     )?;
     rule(
         !store.shipping.is_empty(),
@@ -181,6 +192,15 @@ fn store(config: &Config) -> Checked {
             .all(|m| m.price >= 0 && m.free_from >= 0),
         "store.shipping",
         "prices must not be negative",
+    )?;
+    let step = store.currency.payable_step();
+    rule(
+        store
+            .shipping
+            .iter()
+            .all(|m| m.price % step == 0 && m.free_from % step == 0),
+        "store.shipping",
+        "amounts of this currency are whole: multiples of 100 minor units",
     )?;
     rule(
         store.tax.iter().all(|tax| tax.basis_points <= 10_000),

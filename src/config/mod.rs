@@ -4,6 +4,7 @@
 //! environment `BODEGA__SECTION__KEY`. The first fault stops the start with one line that names the key.
 
 mod check;
+mod paypal;
 mod read;
 mod store;
 
@@ -12,8 +13,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use paypal::PayPalEnvironment;
 pub use read::{ConfigError, config_folder, load, load_from};
 pub use store::{ShippingMethodConfig, StoreConfig, TaxConfig};
+
+use crate::catalog::HoldLimits;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -137,6 +141,8 @@ pub struct AuthConfig {
 pub struct PayPalConfig {
     /// Base of the REST API, without a trailing slash.
     pub base_url: String,
+    /// Live or sandbox; see [`PayPalConfig::is_live`].
+    pub environment: PayPalEnvironment,
     /// Client id of the REST app.
     pub client_id: String,
     /// Its secret.
@@ -222,11 +228,22 @@ pub struct CheckoutConfig {
     pub reservation_seconds: u32,
     /// How often unfinished checkouts are looked after.
     pub reconcile_seconds: u32,
-    /// The most units of one variant that one user's open checkouts may hold.
+    /// The most units of one variant that open checkouts of one user may hold.
     pub max_held_per_user: u32,
+    /// The most units of one variant that open checkouts from one client address may hold.
+    pub max_held_per_address: u32,
 }
 
 impl CheckoutConfig {
+    /// How much of a variant may be held together.
+    #[must_use]
+    pub fn hold_limits(&self) -> HoldLimits {
+        HoldLimits {
+            per_user: self.max_held_per_user,
+            per_client: self.max_held_per_address,
+        }
+    }
+
     /// How long stock is held for a buyer.
     #[must_use]
     pub fn reservation(&self) -> Duration {

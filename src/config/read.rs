@@ -206,6 +206,39 @@ mod tests {
             ("BODEGA__PAYPAL__WEBHOOK_ID", "WEBHOOK_ID"),
         ];
         assert!(refusal(&live).contains("paypal.webhook_id"));
+        let behind_a_proxy = [
+            ("BODEGA__PAYPAL__BASE_URL", "https://proxy.example"),
+            ("BODEGA__PAYPAL__ENVIRONMENT", "live"),
+            ("BODEGA__PAYPAL__WEBHOOK_ID", "WEBHOOK_ID"),
+        ];
+        assert!(refusal(&behind_a_proxy).contains("paypal.webhook_id"));
+        for (url, environment) in [
+            ("https://api-m.paypal.com", "sandbox"),
+            ("https://api-m.sandbox.paypal.com", "live"),
+        ] {
+            let contrary = [
+                ("BODEGA__PAYPAL__BASE_URL", url),
+                ("BODEGA__PAYPAL__ENVIRONMENT", environment),
+            ];
+            assert!(refusal(&contrary).contains("paypal.environment"));
+        }
+    }
+
+    #[test]
+    fn money_is_real_at_paypals_live_hosts_only_unless_it_is_said() {
+        let live = |url, environment| {
+            let pairs = [
+                ("BODEGA__PAYPAL__BASE_URL", url),
+                ("BODEGA__PAYPAL__ENVIRONMENT", environment),
+            ];
+            with(&pairs).unwrap().paypal.is_live()
+        };
+        assert!(live("https://api-m.paypal.com", "auto"));
+        assert!(live("https://API.paypal.com:443", "auto"));
+        assert!(live("https://proxy.example", "live"));
+        assert!(!live("https://proxy.example", "auto"));
+        assert!(!live("https://api-m.paypal.com.evil.test", "auto"));
+        assert!(!live("https://api-m.sandbox.paypal.com", "auto"));
     }
 
     #[test]

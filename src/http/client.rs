@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, web};
 
 /// The proxies whose `X-Forwarded-For` is believed (configuration `server.trusted_proxies`).
 #[derive(Debug, Clone, Default)]
@@ -41,6 +41,14 @@ impl TrustedProxies {
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
+    /// The address that a request comes from, as the shop's configuration lets it be seen.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        let proxies = request.app_data::<web::Data<TrustedProxies>>();
+        let proxies = proxies.map(|data| data.get_ref().clone());
+        proxies.unwrap_or_default().client_of(request)
+    }
+
     /// The address itself.
     #[must_use]
     pub const fn ip(self) -> IpAddr {

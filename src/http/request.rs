@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use rand::Rng;
 
 use super::{
-    client::TrustedProxies,
+    client::ClientAddress,
     limits::{RateClass, RateLimits},
 };
 use crate::problem::{Code, Problem};
@@ -125,13 +125,7 @@ fn admitted(
     let Some(limits) = limits.filter(|_| !unlimited(request.path())) else {
         return Ok(());
     };
-    let proxies = request
-        .app_data::<web::Data<TrustedProxies>>()
-        .map(|data| data.get_ref().clone());
-    limits.admit(
-        class,
-        proxies.unwrap_or_default().client_of(request.request()),
-    )
+    limits.admit(class, ClientAddress::of(request.request()))
 }
 
 /// Gives a failed answer its request id and logs the cause of a 5xx, once.

@@ -19,7 +19,10 @@ use mongodb::{
 
 pub use error::{StoreError, is_duplicate_key};
 
-use crate::config::MongoConfig;
+use crate::{
+    config::MongoConfig,
+    faults::{Plant, planted},
+};
 
 /// How long an operation waits for a member that can take it.
 const SERVER_SELECTION: Duration = Duration::from_secs(5);
@@ -33,6 +36,9 @@ pub struct Mongo {
 
 /// Majority and journal: an acknowledged write survives the loss of any one member.
 fn durable() -> WriteConcern {
+    if planted(Plant::WritesUnconfirmed) {
+        return WriteConcern::from(Acknowledgment::Nodes(1));
+    }
     WriteConcern::builder()
         .w(Acknowledgment::Majority)
         .journal(true)
@@ -47,7 +53,8 @@ fn in_transactions() -> TransactionOptions {
         .build()
 }
 
-async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
+/// What every client of the database begins with.
+pub(crate) async fn options(uri: &str, name: &str) -> Result<ClientOptions, mongodb::error::Error> {
     let mut options = ClientOptions::parse(uri).await?;
     options.app_name.get_or_insert_with(|| name.to_owned());
     options.write_concern = Some(durable());
@@ -158,3 +165,6 @@ impl Mongo {
         Ok(done?)
     }
 }
+
+#[cfg(test)]
+mod tests;

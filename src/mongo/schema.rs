@@ -6,6 +6,7 @@ use bson::{Document, doc};
 use mongodb::{Database, IndexModel, error::ErrorKind, options::IndexOptions};
 
 use super::StoreError;
+use crate::faults::{Plant, planted};
 
 /// The collection exists already (another node was faster).
 const NAMESPACE_EXISTS: i32 = 48;
@@ -72,9 +73,10 @@ impl Index {
     }
 
     fn model(&self) -> IndexModel {
+        let dropped = planted(Plant::IndexDropped) && matches!(self.name, "checkout" | "capture");
         let options = IndexOptions::builder()
             .name(self.name.to_owned())
-            .unique(self.unique.then_some(true))
+            .unique((self.unique && !dropped).then_some(true))
             .partial_filter_expression(self.partial.clone())
             .expire_after(
                 self.expire_after_seconds

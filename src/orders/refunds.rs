@@ -14,8 +14,10 @@ use super::{
     store::StatusWish,
 };
 use crate::{
+    faults::{Point, crash_point},
     http::IfMatch,
     id::OrderId,
+    money::Money,
     mongo::StoreError,
     payments::{CaptureStatus, GatewayError, Payments, ProviderRefund, RefundStatus, RequestKey},
 };
@@ -55,7 +57,7 @@ impl Refunds {
     /// The refusals of [`Order::book_refund`]; `RefundRefused` where the provider refused.
     pub(super) async fn refund(&self, id: OrderId, wish: &RefundWish) -> Result<Order, OrderError> {
         let booked = self.orders.book_refund(id, wish).await?;
-        let order = self.carry_out(booked).await;
+        let order = self.carry_out(booked, |refund| refund.id == wish.id).await;
         match order.refund(wish.id) {
             Some(refund) if refund.state == RefundState::Failed => Err(OrderError::RefundRefused(
                 refund.failure.clone().unwrap_or_default(),
@@ -75,7 +77,9 @@ impl Refunds {
         seen: IfMatch,
     ) -> Result<Order, OrderError> {
         let order = self.orders.set_status(id, wish, seen).await?;
-        Ok(self.carry_out(order).await)
+        Ok(self
+            .carry_out(order, |refund| refund.id == wish.refund)
+            .await)
     }
 
     /// Finishes what was cut short: refunds that are booked and not decided, and goods that are on their
@@ -99,18 +103,19 @@ impl Refunds {
             let Some(order) = self.orders.claim_refund().await? else {
                 break;
             };
-            self.carry_out(order).await;
+            self.carry_out(order, |_each| true).await;
             attended += 1;
         }
         Ok(attended)
     }
 
-    /// Makes every booked refund of `order`. What fails here is logged and left to the sweep.
-    async fn carry_out(&self, order: Order) -> Order {
+    /// Makes the booked refunds of `order` that are `meant`: of several at once each makes its own. What
+    /// fails here is logged and left to the sweep.
+    async fn carry_out(&self, order: Order, meant: impl Fn(&Refund) -> bool) -> Order {
         let pending: Vec<Refund> = order
             .refunds
             .iter()
-            .filter(|refund| refund.state == RefundState::Pending)
+            .filter(|refund| refund.state == RefundState::Pending && meant(refund))
             .cloned()
             .collect();
         let mut order = order;
@@ -128,16 +133,19 @@ impl Refunds {
     }
 
     async fn make(&self, order: &Order, refund: &Refund) -> Result<Option<Order>, OrderError> {
-        let answer = if let Some(provider) = &refund.provider {
-            self.gateway.refund_state(provider).await
-        } else {
-            let key = RequestKey::new(refund.id, "refund");
-            let note = refund.reason.as_deref().map(|note| clipped(note, MAX_NOTE));
-            let capture = &order.payment.capture;
-            self.gateway
-                .refund(capture, refund.amount, &key, note)
-                .await
+        let known = match &refund.provider {
+            Some(provider) => match self.gateway.refund_state(provider).await {
+                // Asked for anew under the same key, which the provider does once.
+                Err(GatewayError::NotFound) => None,
+                answer => Some(answer),
+            },
+            None => None,
         };
+        let answer = match known {
+            Some(answer) => answer,
+            None => self.ask(order, refund).await,
+        };
+        crash_point(Point::RefundAnswered);
         match self.heard(order, refund, answer).await? {
             Heard::Open => Ok(None),
             Heard::Decided(outcome) => self
@@ -146,6 +154,16 @@ impl Refunds {
                 .await
                 .map(Some),
         }
+    }
+
+    async fn ask(&self, order: &Order, refund: &Refund) -> Result<ProviderRefund, GatewayError> {
+        let key = RequestKey::new(refund.id, "refund");
+        let note = refund.reason.as_deref().map(|note| clipped(note, MAX_NOTE));
+        let capture = &order.payment.capture;
+        crash_point(Point::RefundSent);
+        self.gateway
+            .refund(capture, refund.amount, &key, note)
+            .await
     }
 
     async fn heard(
@@ -193,8 +211,8 @@ impl Refunds {
         }
         match made.status {
             RefundStatus::Completed => Ok(Heard::Decided(RefundOutcome::Completed {
+                total: self.total_with(&made).await,
                 provider: made.id,
-                total: made.total_refunded,
             })),
             RefundStatus::Failed => Ok(Heard::Decided(RefundOutcome::Failed {
                 reason: "failed at the provider".to_owned(),
@@ -206,6 +224,15 @@ impl Refunds {
                 Ok(Heard::Open)
             }
         }
+    }
+
+    /// Everything given back with `made`: an answer that is silent about it is asked once more.
+    async fn total_with(&self, made: &ProviderRefund) -> Option<Money> {
+        if made.total_refunded.is_some() {
+            return made.total_refunded;
+        }
+        let asked = self.gateway.refund_state(&made.id).await;
+        asked.ok().and_then(|refund| refund.total_refunded)
     }
 
     /// After a refusal: the money may be gone already, given back at the provider's dashboard.
@@ -227,9 +254,10 @@ impl Refunds {
     }
 }
 
-/// Whether a refusal is the provider's judgement of this refund, and not of our credentials or pace.
+/// Whether a refusal is the provider's judgement of this refund, and not of our credentials or pace. A
+/// conflict (409) is none: an equal call is under way, and may yet give the money back.
 fn is_decision(status: u16) -> bool {
-    matches!(status, 400 | 403 | 404 | 409 | 422)
+    matches!(status, 400 | 403 | 404 | 422)
 }
 
 /// The first `most` bytes, cut between characters.

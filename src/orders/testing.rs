@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::PostalAddress,
-    catalog::{self, HoldLine, Options, Stock, StockRoom},
+    catalog::{self, HoldLine, Holder, Options, Stock, StockRoom},
     config::MongoConfig,
     id::{CheckoutId, LineId, OrderId, ProductId, UserId, VariantId},
     money::{Currency, Money},
@@ -84,7 +84,10 @@ impl TestShop {
                 .await
                 .unwrap();
             let life = std::time::Duration::from_mins(1);
-            let held = self.stock.hold(new.checkout, &[line], life).await;
+            let held = self
+                .stock
+                .hold(&Holder::stranger(new.checkout), &[line], life)
+                .await;
             held.unwrap().unwrap();
             self.stock
                 .sell(new.checkout, vec![item.variant])
@@ -168,6 +171,8 @@ pub(crate) fn new_order(user: UserId) -> NewOrder {
             capture: CaptureId::parse(&provider_name()).unwrap(),
             captured: usd(1_000),
             refunded: usd(0),
+            elsewhere: None,
+            told: None,
         },
     }
 }
@@ -321,6 +326,8 @@ impl Gateway for StubGateway {
             status: CaptureStatus::Completed,
             amount: None,
             reference: None,
+            invoice: None,
+            payee: None,
             order: None,
         };
         async { Ok(capture) }.boxed()

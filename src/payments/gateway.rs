@@ -183,10 +183,15 @@ pub struct Capture {
     pub id: CaptureId,
     /// How it stands.
     pub status: CaptureStatus,
-    /// How much; `None` where the provider's amount cannot be read, which never counts as paid.
+    /// How much; `None` where the provider's amount cannot be read, or where the money went to another
+    /// account than the shop's, which never counts as paid.
     pub amount: Option<Money>,
     /// Our reference, as the provider holds it.
     pub reference: Option<String>,
+    /// Our invoice, as the provider holds it.
+    pub invoice: Option<String>,
+    /// Who got the money, where the provider says so.
+    pub payee: Option<String>,
     /// The payment it belongs to, where the provider says so.
     pub order: Option<ProviderOrderId>,
 }
@@ -202,6 +207,18 @@ pub enum RefundStatus {
     Failed,
     /// A status this version does not know.
     Other(String),
+}
+
+impl Capture {
+    /// Whether it is of the payment that was made under this reference and invoice. What the provider
+    /// leaves out speaks neither for nor against it.
+    #[must_use]
+    pub fn belongs_to(&self, reference: &str, invoice: &str) -> bool {
+        self.reference
+            .as_deref()
+            .is_none_or(|ours| ours == reference)
+            && self.invoice.as_deref().is_none_or(|ours| ours == invoice)
+    }
 }
 
 /// Money given back.

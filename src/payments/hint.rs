@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{CaptureId, GatewayError, ProviderOrderId, ProviderRefundId};
-use crate::{id::CheckoutId, money::Money, mongo::StoreError};
+use crate::{clock::Timestamp, id::CheckoutId, money::Money, mongo::StoreError};
 
 /// Something has happened at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub enum Hint {
         order: Option<ProviderOrderId>,
         /// Our reference, where the message carries one.
         checkout: Option<CheckoutId>,
+        /// How much the message says was paid, where it must be what the shop asked for: a message that
+        /// says otherwise is not followed.
+        claimed: Option<Money>,
     },
     /// Money was given back.
     Refund {
@@ -72,6 +75,8 @@ pub struct Dispute {
     pub outcome: Option<String>,
     /// How much is disputed.
     pub amount: Option<Money>,
+    /// When it came to stand so: messages come in any order.
+    pub updated_at: Option<Timestamp>,
 }
 
 /// A hint could not be followed.
@@ -85,6 +90,12 @@ pub enum HintError {
         reason: String,
         /// When to try again, where that is known.
         retry_after: Option<Duration>,
+    },
+    /// It contradicts the shop's own record: it is put down as refused.
+    #[error("refused: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
     },
     /// Following it failed: it is tried again a dozen times, then put aside for the staff.
     #[error("failed: {reason}")]

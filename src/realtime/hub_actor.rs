@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     accounts::{self, Principal, Revocations},
+    faults::{Point, crash_point},
     id::{SessionId, UserId},
     mongo::{
         StoreError,
@@ -145,11 +146,13 @@ impl HubActor {
         else {
             return Ok(());
         };
+        crash_point(Point::FeedRead);
         let event: OrderEvent = bson::deserialize_from_slice(document.as_bytes())
             .map_err(mongodb::error::Error::from)?;
         if self.users.contains_key(&event.user) {
             let frame = Frame::for_buyer(&event)?;
             self.retain_of(event.user, |stream| stream.offer(&frame));
+            crash_point(Point::Publish);
         }
         if !self.staff.is_empty() {
             let frame = Frame::for_staff(&event)?;

@@ -355,12 +355,12 @@ async fn a_server_killed_after_approval_makes_the_order_when_it_is_back() {
     shop.server.kill();
     shop.approve(&checkout).await;
     shop.kill_and_restart().await;
-    let orders = eventually("the order", || async {
+    let order = eventually("the order", || async {
         let orders = buyer.get("/api/orders").await.body;
-        (orders["total"] == 1).then_some(orders)
+        orders["items"].get(0).cloned()
     })
     .await;
-    assert_eq!(orders["items"][0]["number"], checkout["number"]);
+    assert_eq!(order["number"], checkout["number"]);
 }
 
 #[actix_web::test]
@@ -422,4 +422,36 @@ async fn shipping_is_priced_for_the_cart_and_refused_where_it_does_not_go() {
         .await
         .expect_problem(422, "validation_failed");
     assert_eq!(refused.pointers(), ["/returnUrl"]);
+}
+
+#[actix_web::test]
+async fn money_that_is_not_the_price_goes_back_by_itself() {
+    let shop = TestShop::start().await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let mug = shop.product(&admin, "MUG", 900, 1).await;
+    let checkout = shop.checkout(&buyer, &mug, 1).await;
+    let fault = json!({ "operation": "capture", "fault": "wrong_amount" });
+    shop.paypal()
+        .post("/control/faults", &fault)
+        .await
+        .expect(200);
+    shop.approve(&checkout).await;
+    let path = format!("/api/payment/checkout/{}", checkout["id"].as_str().unwrap());
+    let ended = eventually("the money to go back", || async {
+        let shown = buyer.get(&path).await.body;
+        (shown["refunded"] == true || shown["status"] == "Completed").then_some(shown)
+    })
+    .await;
+    assert_eq!(
+        (&ended["status"], &ended["reason"]),
+        (&json!("Failed"), &json!("amount_mismatch"))
+    );
+    assert_eq!(buyer.get("/api/orders").await.body["total"], 0);
+    let captures = shop.journal("capture.updated").await;
+    assert_eq!(captures.last().unwrap()["status"], "REFUNDED");
+    let stock = admin
+        .get(&format!("/api/products/{}", mug["id"].as_str().unwrap()))
+        .await
+        .body;
+    assert_eq!(stock["stock"]["available"], 1);
 }

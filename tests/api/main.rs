@@ -11,9 +11,19 @@
 
 mod bad_input;
 mod checkout;
+mod crash;
+mod discounts;
+mod invariants;
 mod journey;
+mod limits;
 mod packaging;
+mod paypal_contract;
+mod paypal_faults;
+#[path = "../paypal_openapi/mod.rs"]
+mod paypal_openapi;
+mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;
 mod support;
+mod webhooks;

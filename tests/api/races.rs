@@ -12,7 +12,9 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-use crate::support::{Answer, Client, Setup, TestShop, checkout_of, eventually, scaled};
+use crate::support::{
+    Answer, Client, Setup, TestShop, WEBHOOK_ID, checkout_of, eventually, scaled,
+};
 
 /// A race that fails is run again under the seed that it printed.
 fn seed() -> u64 {
@@ -220,7 +222,7 @@ async fn four_way(
             after(2).await;
         }
     };
-    let (_, first, second, ()) = tokio::join!(
+    let ((), first, second, ()) = tokio::join!(
         approve,
         comes_back(buyer.at(buyer.base()), offsets[1]),
         comes_back(buyer.at(there), offsets[2]),
@@ -245,7 +247,7 @@ async fn return_webhook_ipn_and_reconciler_make_one_order_however_they_meet() {
         .await
         .expect(200);
     // Half of the events go to the other node as well.
-    let hook = json!({ "url": format!("{}/api/payment/webhook", second.url), "webhookId": "WH-SIM-TEST", "add": true });
+    let hook = json!({ "url": format!("{}/api/payment/webhook", second.url), "webhookId": WEBHOOK_ID, "add": true });
     let added = shop.paypal().post("/control/webhooks", &hook).await;
     assert!(added.status < 300, "{added:?}");
     let admin = shop.admin().await;

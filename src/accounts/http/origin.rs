@@ -6,6 +6,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::ORIGIN, we
 
 use crate::{
     config::Config,
+    faults::{Plant, planted},
     problem::{Code, Problem},
 };
 
@@ -42,7 +43,7 @@ impl FromRequest for OwnPage {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        std::future::ready(if is_own(request) {
+        std::future::ready(if is_own(request) || planted(Plant::OriginUnchecked) {
             Ok(Self)
         } else {
             Err(Code::ForeignOrigin.into())

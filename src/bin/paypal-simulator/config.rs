@@ -54,9 +54,12 @@ pub(crate) struct Flags {
     /// Keeps the certificate authority here, and writes `ca-bundle.pem` for the shop.
     #[arg(long, env = "PAYPAL_SIMULATOR_CERTS_DIR")]
     pub(crate) certs_dir: Option<PathBuf>,
-    /// Appends every journal line to this file as well.
+    /// Keeps the journal in this file, after what is there already.
     #[arg(long, env = "PAYPAL_SIMULATOR_JOURNAL")]
     pub(crate) journal: Option<PathBuf>,
+    /// Keeps every REST exchange and every event in this file, as JSON Lines.
+    #[arg(long, env = "PAYPAL_SIMULATOR_RECORD")]
+    pub(crate) record: Option<PathBuf>,
     /// Life of an access token in seconds.
     #[arg(long, env = "PAYPAL_SIMULATOR_TOKEN_SECONDS", default_value_t = 32_400)]
     pub(crate) token_seconds: i64,
@@ -149,6 +152,8 @@ pub(crate) struct Settings {
     pub(crate) other_body: OtherBody,
     /// Time that each creating, capturing or refunding call takes, milliseconds.
     pub(crate) work_ms: u64,
+    /// Time that the capture of a slow payment takes, milliseconds.
+    pub(crate) slow_capture_ms: u64,
     /// Approves every order by itself.
     pub(crate) auto_approve: bool,
     /// How long after its creation, milliseconds.
@@ -163,6 +168,8 @@ pub(crate) struct Settings {
     pub(crate) receiver_email: String,
     /// Wait before each webhook delivery, milliseconds.
     pub(crate) webhook_delay_ms: u64,
+    /// Extra wait for events about an order whose buyer chose late ones, milliseconds.
+    pub(crate) late_notice_ms: u64,
     /// A random extra wait up to this many milliseconds, which shuffles events.
     pub(crate) webhook_jitter_ms: u64,
     /// How often each event is delivered, all copies at once.
@@ -191,6 +198,10 @@ pub(crate) struct Settings {
     pub(crate) ipn_attempts: u32,
     /// First wait between two IPN attempts, milliseconds; doubles without bound.
     pub(crate) ipn_retry_base_ms: u64,
+    /// Finished orders beyond this many are forgotten, the oldest first, with their payments.
+    pub(crate) keep_orders: usize,
+    /// Events and IPN messages beyond this many are forgotten, the oldest first.
+    pub(crate) keep_events: usize,
 }
 
 impl Settings {
@@ -204,6 +215,7 @@ impl Settings {
             in_flight: InFlight::Conflict,
             other_body: OtherBody::Refuse,
             work_ms: 0,
+            slow_capture_ms: 4_000,
             auto_approve: flags.auto_approve,
             auto_approve_ms: 50,
             unique_invoices: true,
@@ -211,6 +223,7 @@ impl Settings {
             refund_days: 180,
             receiver_email: flags.receiver_email.clone(),
             webhook_delay_ms: flags.webhook_delay_ms,
+            late_notice_ms: 4_000,
             webhook_jitter_ms: 0,
             webhook_copies: 1,
             webhook_drop_next: 0,
@@ -225,6 +238,8 @@ impl Settings {
             ipn_charset: Charset::Windows1252,
             ipn_attempts: 16,
             ipn_retry_base_ms: flags.retry_base_ms,
+            keep_orders: 50_000,
+            keep_events: 20_000,
         }
     }
 

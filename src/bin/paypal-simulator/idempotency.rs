@@ -107,6 +107,12 @@ impl Keys {
         }
     }
 
+    /// Forgets keys whose time is over, unless their request still runs.
+    pub(crate) fn forget(&mut self, now: OffsetDateTime) {
+        self.entries
+            .retain(|_, entry| entry.expires > now || matches!(entry.state, State::Running(_)));
+    }
+
     /// How many keys are remembered.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -180,9 +186,16 @@ mod tests {
             Found::Fresh
         ));
         keys.finish(&key("POST /a"), Made::Order("X".to_owned()));
+        keys.forget(now);
+        assert_eq!(keys.len(), 1);
         assert!(matches!(
             keys.begin(&key("POST /a"), 1, now + HOURS, HOURS),
             Found::Fresh
         ));
+        keys.forget(now + HOURS + HOURS);
+        assert_eq!(keys.len(), 1, "it runs");
+        keys.finish(&key("POST /a"), Made::Order("X".to_owned()));
+        keys.forget(now + HOURS + HOURS);
+        assert_eq!(keys.len(), 0);
     }
 }

@@ -14,7 +14,8 @@
 //! | `events`, `signing`, `ipn` | webhooks, certificates, IPN |
 //! | `faults` | what goes wrong, and how |
 //! | `control` | the control API |
-//! | `world`, `journal`, `idempotency`, `work` | the one state, its record, request ids |
+//! | `world`, `idempotency`, `work`, `forget` | the one state, request ids, what is dropped in time |
+//! | `journal`, `recording` | what happened; every exchange, for checks against PayPal's documents |
 
 mod approval;
 mod clock;
@@ -22,6 +23,7 @@ mod config;
 mod control;
 mod events;
 mod faults;
+mod forget;
 mod idempotency;
 mod ids;
 mod ipn;
@@ -32,6 +34,7 @@ mod oauth;
 mod orders;
 mod payments;
 mod problem;
+mod recording;
 mod request;
 mod server;
 mod signing;

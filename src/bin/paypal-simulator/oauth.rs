@@ -30,6 +30,11 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
+    /// Forgets tokens whose time is over.
+    pub(crate) fn forget(&mut self, now: OffsetDateTime) {
+        self.live.retain(|_, expires| *expires > now);
+    }
+
     /// Makes every token unknown.
     pub(crate) fn revoke(&mut self) -> usize {
         let count = self.live.len();

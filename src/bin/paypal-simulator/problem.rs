@@ -8,7 +8,7 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use crate::{ids, issues};
+use crate::{faults::Operation, ids, issues};
 
 /// The header that every answer of PayPal carries.
 pub(crate) const DEBUG_ID: &str = "Paypal-Debug-Id";
@@ -17,7 +17,6 @@ pub(crate) const DEBUG_ID: &str = "Paypal-Debug-Id";
 #[derive(Debug, Clone)]
 pub(crate) struct Detail {
     issue: &'static str,
-    text: &'static str,
     field: Option<String>,
     value: Option<String>,
     location: Option<&'static str>,
@@ -26,10 +25,9 @@ pub(crate) struct Detail {
 impl Detail {
     /// An issue without a place in the request.
     pub(crate) fn new(issue: &'static str) -> Self {
-        let text = issues::find(issue).map_or("", |known| known.text);
+        debug_assert!(issues::find(issue).is_some(), "issues.tsv lacks {issue}");
         Self {
             issue,
-            text,
             field: None,
             value: None,
             location: None,
@@ -73,8 +71,9 @@ impl Detail {
         self.issue
     }
 
-    fn json(&self) -> Value {
-        let mut detail = json!({ "issue": self.issue, "description": self.text });
+    fn json(&self, operation: Operation) -> Value {
+        let text = issues::find_for(self.issue, operation).map(|known| known.text);
+        let mut detail = json!({ "issue": self.issue, "description": text });
         if let Some(map) = detail.as_object_mut() {
             let texts = [
                 ("field", self.field.clone()),
@@ -222,7 +221,7 @@ impl Problem {
         (self.status.as_u16(), issues)
     }
 
-    fn body(&self, debug_id: &str) -> Value {
+    fn body(&self, debug_id: &str, operation: Operation) -> Value {
         let (name, message) = issues::headline(self.status.as_u16());
         match &self.shape {
             Shape::OAuth { error, description } => {
@@ -243,7 +242,7 @@ impl Problem {
                     "name": name,
                     "message": message,
                     "debug_id": debug_id,
-                    "details": details.iter().map(Detail::json).collect::<Vec<_>>(),
+                    "details": details.iter().map(|one| one.json(operation)).collect::<Vec<_>>(),
                     "links": information.into_iter().chain(redirect).collect::<Vec<_>>()
                 })
             }
@@ -266,6 +265,13 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
+        self.told_by(Operation::Any)
+    }
+}
+
+impl Problem {
+    /// The answer, in the words of that operation.
+    pub(crate) fn told_by(&self, operation: Operation) -> HttpResponse {
         let debug_id = ids::debug();
         let mut answer = HttpResponse::build(self.status);
         answer.insert_header((DEBUG_ID, debug_id.clone()));
@@ -281,7 +287,7 @@ impl ResponseError for Problem {
                  <body><h1>{status}</h1><p>Please try again later.</p></body></html>"
                 ));
         }
-        answer.json(self.body(&debug_id))
+        answer.json(self.body(&debug_id, operation))
     }
 }
 
@@ -297,7 +303,7 @@ mod tests {
             "/purchase_units/0/amount/value",
             Some(&value),
         );
-        let body = Problem::detail(detail).body("abc");
+        let body = Problem::detail(detail).body("abc", Operation::Create);
         assert_eq!(body["name"], "UNPROCESSABLE_ENTITY");
         assert_eq!(body["details"][0]["value"], "1.005");
         assert_eq!(body["details"][0]["location"], "body");
@@ -307,7 +313,7 @@ mod tests {
     #[test]
     fn a_rate_limit_has_no_details() {
         let problem = Problem::rate_limit(Some(3));
-        assert!(problem.body("abc").get("details").is_none());
+        assert!(problem.body("abc", Operation::Any).get("details").is_none());
         assert_eq!(
             problem
                 .error_response()

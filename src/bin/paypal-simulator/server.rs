@@ -12,7 +12,7 @@ use crate::{
     config::Flags,
     control, events,
     faults::{self, socket::Gate},
-    ipn, oauth, orders, payments,
+    forget, ipn, oauth, orders, payments,
     problem::Problem,
     world::{Simulator, World},
 };
@@ -96,9 +96,12 @@ fn listen(address: &str) -> io::Result<TcpListener> {
 
 async fn sweep(sim: web::Data<Simulator>) {
     let mut tick = tokio::time::interval(SWEEP);
+    let mut seldom = tokio::time::interval(forget::EVERY);
     loop {
-        tick.tick().await;
-        approval::sweep(&mut sim.lock());
+        tokio::select! {
+            _ = tick.tick() => approval::sweep(&mut sim.lock()),
+            _ = seldom.tick() => forget::old(&mut sim.lock()),
+        }
     }
 }
 
@@ -121,6 +124,10 @@ fn routes(config: &mut web::ServiceConfig) {
         .route(
             "/v2/checkout/orders/{id}/capture",
             web::post().to(orders::http::capture),
+        )
+        .route(
+            "/v2/checkout/orders/{id}/authorize",
+            web::post().to(orders::http::authorize),
         )
         .route(
             "/v2/payments/captures/{id}",

@@ -2,8 +2,8 @@
 //! await.
 
 use std::{
-    io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    io::{self, Write as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use rand::Rng as _;
@@ -21,8 +21,12 @@ use crate::{
     ipn::{self, Ipn},
     journal::Journal,
     oauth::Tokens,
-    orders::{check::Payee, model::Orders},
+    orders::{
+        check::Payee,
+        model::{Notice, Orders},
+    },
     payments::model::Payments,
+    recording::Recording,
     signing::{Authority, Signing},
 };
 
@@ -75,6 +79,8 @@ pub(crate) struct World {
     pub(crate) down: bool,
     /// What happened.
     pub(crate) journal: Journal,
+    /// Every exchange, where it is wanted.
+    pub(crate) recording: Option<Recording>,
     outbox: mpsc::UnboundedSender<Outgoing>,
 }
 
@@ -89,6 +95,7 @@ impl World {
         let signing = Signing::new(authority, key, settings.certificate_environment)
             .map_err(io::Error::other)?;
         let journal = Journal::open(flags.journal.as_deref())?;
+        let recording = flags.record.as_deref().map(Recording::open).transpose()?;
         let (outbox, work) = mpsc::unbounded_channel();
         let page = flags
             .approval_url
@@ -111,6 +118,7 @@ impl World {
             faults: Faults::default(),
             down: false,
             journal,
+            recording,
             outbox,
         };
         world.register_flagged_hook();
@@ -159,9 +167,18 @@ impl World {
     }
 
     /// Appends to the journal; `fields` must be an object.
+    ///
+    /// A journal with a hole is no truth about the money, so a full disk ends the process.
     pub(crate) fn record(&mut self, kind: &'static str, fields: Value) {
         let now = self.now();
-        self.journal.add(now, kind, fields);
+        if let Err(error) = self.journal.add(now, kind, fields) {
+            // With standard error gone too there is nobody to tell.
+            let _ = writeln!(
+                io::stderr(),
+                "paypal-simulator: the journal cannot be written: {error}"
+            );
+            std::process::exit(1);
+        }
     }
 
     /// Hands work to the background. Without it (the server is going down) the work is lost.
@@ -179,20 +196,35 @@ impl World {
             "event",
             json!({ "id": id, "eventType": event.kind(), "resourceId": event.resource_id() }),
         );
-        self.events.add(Stored {
-            id: id.clone(),
+        if let Some(recording) = &mut self.recording {
+            recording.add(&json!({ "event": String::from_utf8_lossy(&body) }));
+        }
+        let order_id = event.order_id(self);
+        let stored = Arc::new(Stored {
+            id,
             event_type: event.kind().to_owned(),
             resource_id: event.resource_id().to_owned(),
+            order_id,
             body,
             created: now,
+            taken: AtomicBool::new(false),
         });
-        self.deliver(&id);
+        self.events.add(stored.clone(), self.settings.keep_events);
+        self.deliver(&stored);
     }
 
-    /// Starts deliveries of a stored event to every hook, or holds them back.
-    pub(crate) fn deliver(&mut self, event_id: &str) {
+    /// Starts deliveries of an event to every hook, or holds them back.
+    pub(crate) fn deliver(&mut self, event: &Arc<Stored>) {
         let now = self.now();
-        let copies = usize::try_from(self.settings.webhook_copies).unwrap_or_default();
+        let order = event.order_id.as_deref().and_then(|id| self.orders.get(id));
+        let notice = order.map_or(Notice::Usual, |order| order.notice);
+        let mut copies = usize::try_from(self.settings.webhook_copies).unwrap_or_default();
+        let mut delay = self.settings.webhook_delay_ms;
+        match notice {
+            Notice::Usual | Notice::Before => {}
+            Notice::After => delay = delay.saturating_add(self.settings.late_notice_ms),
+            Notice::Twice => copies = copies.saturating_mul(2),
+        }
         let mut jobs = Vec::new();
         for hook in &self.events.hooks {
             for _ in 0..copies {
@@ -200,8 +232,7 @@ impl World {
                     0 => 0,
                     most => rand::rng().random_range(0..=most),
                 };
-                let delay = self.settings.webhook_delay_ms.saturating_add(jitter);
-                jobs.push(Job::new(event_id, hook, now, delay));
+                jobs.push(Job::new(event, hook, now, delay.saturating_add(jitter)));
             }
         }
         for job in jobs {

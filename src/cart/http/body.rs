@@ -74,9 +74,9 @@ fn says_something(request: &SetLineRequest) -> Result<(), ValidationError> {
 #[derive(Debug, Deserialize, Validate, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AddDiscountRequest {
-    /// The code.
+    /// The code, in capitals or small letters.
     #[validate(length(min = 1, max = 64))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, example = "SPRING-10")]
     pub(super) code: String,
 }
 

@@ -7,13 +7,15 @@ use actix_web::{HttpResponse, http::header};
 use super::visitor::{self, Expected, Visitor};
 use crate::{
     cart::{
-        CartError, Carts,
+        CartError, Carts, buyer_of,
         model::{Cart, CartIntent, CartRefusal, Command, MAX_LINES, MAX_QUANTITY, Owner, cart_of},
         token::GuestToken,
         view::CartView,
     },
+    discounts::{self, DiscountCode, Obstacle},
     http::etag,
-    problem::{Code, FieldError, Problem},
+    money::Money,
+    problem::{Code, Problem},
 };
 
 /// May be kept by its buyer's client, to be confirmed at each use.
@@ -42,6 +44,25 @@ pub(super) async fn present(
     };
     let found = carts.find(id).await.map_err(cart_problem)?;
     Ok(found.filter(|cart| cart.owner == owner))
+}
+
+/// Refuses a code that would take nothing off the visitor's cart as it is now; what becomes of it later is
+/// said at each reading.
+pub(super) async fn judge_code(
+    carts: &Carts,
+    visitor: &Visitor,
+    code: &DiscountCode,
+) -> Result<(), Problem> {
+    let cart = present(carts, visitor).await?;
+    let buyer = cart.as_ref().and_then(|cart| buyer_of(cart));
+    let subtotal = match cart {
+        Some(cart) => carts.view(&cart).await?.subtotal,
+        None => Money::zero(carts.0.currency),
+    };
+    let codes = std::slice::from_ref(code);
+    let book = carts.0.discounts.book(codes, buyer).await?;
+    let standing = book.get(code).ok_or(Obstacle::Unknown)?;
+    Ok(standing.allows(subtotal)?)
 }
 
 /// Applies `intent` to the visitor's cart. A guest's cart is made when something is put in; a token that
@@ -119,7 +140,6 @@ pub(super) async fn change(
 }
 
 /// The answer to a command that came to nothing.
-/// A failed change as its answer.
 #[must_use]
 pub fn cart_problem(error: CartError) -> Problem {
     let second = std::time::Duration::from_secs(1);
@@ -160,12 +180,6 @@ fn refused(refusal: &CartRefusal) -> Problem {
         CartRefusal::Full => {
             Problem::new(Code::CartFull).detail(format!("a cart has at most {MAX_LINES} lines"))
         }
-        CartRefusal::DiscountRefused => {
-            Problem::new(Code::DiscountRefused).errors(vec![FieldError::new(
-                "/code",
-                "unknown_code",
-                "there is no such discount code",
-            )])
-        }
+        CartRefusal::TooManyDiscounts => discounts::too_many(),
     }
 }

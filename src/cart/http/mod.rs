@@ -20,6 +20,7 @@ use super::{
     view::CartView,
 };
 use crate::{
+    discounts::{DiscountCode, Obstacle},
     http::{Body, etag, not_modified},
     id::LineId,
     problem::{Problem, ProblemBody},
@@ -223,7 +224,10 @@ async fn clear_cart(
     change(&carts, visitor, expected, CartIntent::Clear).await
 }
 
-/// Enters a discount code.
+/// Enters a discount code; one that is in already changes nothing but the version.
+///
+/// A code that does not apply to the cart as it is now is refused. One that is in stays in, and is judged
+/// anew at each reading: while it does not apply it takes nothing off and its `notice` says why.
 #[utoipa::path(tag = "cart", request_body = AddDiscountRequest,
     params(("X-Cart-Token" = Option<String>, Header, description = "A guest's cart, for clients without cookies"),
         ("If-Match" = Option<String>, Header, description = "The one version to change")),
@@ -232,7 +236,8 @@ async fn clear_cart(
         (status = BAD_REQUEST, body = ProblemBody), (status = UNAUTHORIZED, body = ProblemBody),
         (status = PRECONDITION_FAILED, description = "`stale_version`, with the present `cart`", body = ProblemBody),
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody), (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
-        (status = UNPROCESSABLE_ENTITY, description = "`discount_refused`, or a rule of the body", body = ProblemBody),
+        (status = CONFLICT, description = "`discount_not_started`, `discount_expired`, `discount_minimum`, `discount_used_up`, `discount_used_before`, `discount_too_many`", body = ProblemBody),
+        (status = UNPROCESSABLE_ENTITY, description = "`discount_unknown`, or a rule of the body", body = ProblemBody),
         (status = TOO_MANY_REQUESTS, body = ProblemBody), (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
@@ -243,13 +248,9 @@ async fn add_discount(
     body: Body<AddDiscountRequest>,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    change(
-        &carts,
-        visitor,
-        expected,
-        CartIntent::AddDiscount(body.0.code),
-    )
-    .await
+    let code = DiscountCode::parse(&body.0.code).ok_or(Obstacle::Unknown)?;
+    change::judge_code(&carts, &visitor, &code).await?;
+    change(&carts, visitor, expected, CartIntent::AddDiscount(code)).await
 }
 
 /// Takes a discount code out.
@@ -271,6 +272,7 @@ async fn remove_discount(
     code: web::Path<String>,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    let intent = CartIntent::RemoveDiscount(code.into_inner());
+    let code = DiscountCode::parse(&code).ok_or_else(Problem::not_found)?;
+    let intent = CartIntent::RemoveDiscount(code);
     change(&carts, visitor, expected, intent).await
 }

@@ -17,6 +17,7 @@ pub use seen::Seen;
 use crate::{
     catalog::Options,
     clock::Timestamp,
+    discounts::{DiscountCode, MAX_CODES},
     id::{CartId, LineId, ProductId, UserId, VariantId},
 };
 
@@ -74,8 +75,8 @@ pub struct Cart {
     pub version: u64,
     /// The lines, oldest first.
     pub items: Vec<Line>,
-    /// Discount codes.
-    pub discounts: Vec<String>,
+    /// Discount codes, in the order entered, whether they apply now or not.
+    pub discounts: Vec<DiscountCode>,
     /// When it last changed; `None`: never written.
     pub updated_at: Option<Timestamp>,
 }
@@ -100,13 +101,18 @@ pub enum CartIntent {
     RemoveLine(LineId),
     /// Removes every line and code.
     Clear,
-    /// Enters a discount code.
-    AddDiscount(String),
+    /// Enters a discount code; one that is in already stays where it is.
+    AddDiscount(DiscountCode),
     /// Takes a discount code out.
-    RemoveDiscount(String),
-    /// Adds another cart's lines: units add up to [`MAX_QUANTITY`], and what is beyond the limits of a
-    /// cart is left out, because signing in must not fail for it.
-    Merge(Vec<Line>),
+    RemoveDiscount(DiscountCode),
+    /// Adds another cart's lines and codes: units add up to [`MAX_QUANTITY`], and what is beyond the
+    /// limits of a cart is left out, because signing in must not fail for it.
+    Merge {
+        /// The other cart's lines.
+        lines: Vec<Line>,
+        /// Its discount codes.
+        discounts: Vec<DiscountCode>,
+    },
 }
 
 /// An intent, who has it, and over which version.
@@ -140,9 +146,9 @@ pub enum CartRefusal {
     /// The cart has [`MAX_LINES`] lines.
     #[error("a cart has at most {MAX_LINES} lines")]
     Full,
-    /// The code does not apply.
-    #[error("the discount code does not apply")]
-    DiscountRefused,
+    /// The cart has [`MAX_CODES`] codes.
+    #[error("a cart has at most {MAX_CODES} discount codes")]
+    TooManyDiscounts,
     /// The code is not in the cart.
     #[error("no such discount code in the cart")]
     DiscountNotFound,
@@ -198,11 +204,14 @@ impl Cart {
                 self.discounts.clear();
                 Ok(())
             }
-            // No code exists yet.
-            CartIntent::AddDiscount(_code) => Err(CartRefusal::DiscountRefused),
+            CartIntent::AddDiscount(code) => self.add_discount(code),
             CartIntent::RemoveDiscount(code) => self.remove_discount(code),
-            CartIntent::Merge(lines) => {
+            CartIntent::Merge { lines, discounts } => {
                 self.merge(lines);
+                for code in discounts {
+                    // One code too many is left out.
+                    let _full = self.add_discount(code);
+                }
                 Ok(())
             }
         }
@@ -265,7 +274,18 @@ impl Cart {
             .ok_or(CartRefusal::LineNotFound)
     }
 
-    fn remove_discount(&mut self, code: &str) -> Result<(), CartRefusal> {
+    fn add_discount(&mut self, code: &DiscountCode) -> Result<(), CartRefusal> {
+        if self.discounts.contains(code) {
+            return Ok(());
+        }
+        if self.discounts.len() >= MAX_CODES {
+            return Err(CartRefusal::TooManyDiscounts);
+        }
+        self.discounts.push(code.clone());
+        Ok(())
+    }
+
+    fn remove_discount(&mut self, code: &DiscountCode) -> Result<(), CartRefusal> {
         let held = self.discounts.iter().position(|held| held == code);
         let place = held.ok_or(CartRefusal::DiscountNotFound)?;
         self.discounts.remove(place);

@@ -39,6 +39,17 @@ fn set(line: LineId, quantity: Option<u32>, options: Option<Options>) -> CartInt
     }
 }
 
+fn code(text: &str) -> DiscountCode {
+    DiscountCode::parse(text).unwrap()
+}
+
+fn merge(lines: Vec<Line>) -> CartIntent {
+    CartIntent::Merge {
+        lines,
+        discounts: Vec::new(),
+    }
+}
+
 fn engraved(text: &str) -> Options {
     Options::from([("engraving".to_owned(), text.to_owned())])
 }
@@ -187,17 +198,24 @@ fn a_command_over_another_version_or_by_someone_else_changes_nothing() {
 }
 
 #[test]
-fn no_code_applies_yet_but_one_that_is_in_can_be_taken_out() {
-    let cart = Cart {
-        discounts: vec!["SPRING".to_owned()],
-        ..empty()
-    };
-    let add = CartIntent::AddDiscount("SPRING".to_owned());
-    assert_eq!(after(&cart, [add]), Err(CartRefusal::DiscountRefused));
-    let take_out = CartIntent::RemoveDiscount("SPRING".to_owned());
+fn codes_stand_in_the_order_entered_once_each_and_not_too_many() {
+    let add = |text| CartIntent::AddDiscount(code(text));
+    let cart = after(&empty(), ["B", "A", "b"].map(add)).unwrap();
+    assert_eq!(cart.discounts, [code("B"), code("A")]);
+    assert_eq!(cart.version, 3, "a code that is in already is accepted");
+    let cart = after(&cart, ["C", "D", "E"].map(add)).unwrap();
+    assert_eq!(cart.discounts.len(), MAX_CODES);
+    assert_eq!(after(&cart, [add("F")]), Err(CartRefusal::TooManyDiscounts));
+    let take_out = CartIntent::RemoveDiscount(code("A"));
     let cart = after(&cart, [take_out.clone()]).unwrap();
-    assert!(cart.discounts.is_empty());
+    assert!(!cart.discounts.contains(&code("A")));
     assert_eq!(after(&cart, [take_out]), Err(CartRefusal::DiscountNotFound));
+    let merge = CartIntent::Merge {
+        lines: Vec::new(),
+        discounts: ["B", "X", "Y"].map(code).to_vec(),
+    };
+    let merged = after(&cart, [merge]).unwrap();
+    assert_eq!(merged.discounts, ["B", "C", "D", "E", "X"].map(code));
 }
 
 #[test]
@@ -234,7 +252,7 @@ fn ordering_takes_out_what_was_ordered_and_leaves_what_came_later() {
     assert_eq!(held, [(mug.id, 2)]);
     assert_eq!(cart.without(&[(jar.id, 1)], now()), None);
     let cart = Cart {
-        discounts: vec!["SPRING".to_owned()],
+        discounts: vec![code("SPRING")],
         ..cart
     };
     let emptied = cart.without(&[(mug.id, 9), (tea.id, 2)], now()).unwrap();
@@ -416,7 +434,7 @@ proptest! {
             cart
         };
         let (ours, theirs) = (cart(&ours), cart(&theirs));
-        let merged = after(&ours, [CartIntent::Merge(theirs.items.clone())]).unwrap();
+        let merged = after(&ours, [merge(theirs.items.clone())]).unwrap();
         prop_assert!(is_sound(&merged));
         prop_assert_eq!(merged.version, ours.version + 1);
         let mut sum = units(&ours.items);
@@ -443,7 +461,7 @@ fn a_merge_leaves_out_what_a_cart_has_no_room_for() {
         id: LineId::new(),
         ..ours.items[3].clone()
     };
-    let merged = after(&ours, [CartIntent::Merge(vec![line(1), shared])]).unwrap();
+    let merged = after(&ours, [merge(vec![line(1), shared])]).unwrap();
     assert_eq!(
         (merged.items.len(), merged.items[3].quantity),
         (MAX_LINES, 2)

@@ -9,6 +9,7 @@ use crate::{
     cart::model::{Cart, Line, Owner, Seen},
     catalog::Options,
     clock::Timestamp,
+    discounts::DiscountCode,
     id::{CartId, LineId, ProductId, VariantId},
     money::Money,
     mongo::StoreError,
@@ -53,7 +54,7 @@ pub(in crate::cart) struct CartDocument {
     owner: OwnerDocument,
     version: i64,
     items: Vec<LineDocument>,
-    discounts: Vec<String>,
+    discounts: Vec<DiscountCode>,
     marks: Vec<Mark>,
     updated_at: Timestamp,
     /// When a guest's cart is forgotten.

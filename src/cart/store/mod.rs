@@ -6,7 +6,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use bson::{Document, doc, oid::ObjectId};
+use bson::{Bson, Document, doc, oid::ObjectId};
 use futures_util::future::BoxFuture;
 use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
@@ -199,7 +199,7 @@ impl CartStore {
         let mut changed = doc! {
             "version": version(cart.version)?,
             "items": to_array(&items)?,
-            "discounts": &cart.discounts,
+            "discounts": cart.discounts.iter().map(Bson::from).collect::<Vec<_>>(),
             "marks": to_array(&next.marks)?,
             "updated_at": cart.updated_at.unwrap_or_else(Timestamp::now),
         };

@@ -327,6 +327,14 @@ fn check_prices(written: &WriteProduct, currency: Currency, faults: &mut Vec<Fie
             let pointer = format!("{pointer}/amount");
             faults.push(FieldError::new(pointer, "range", message));
         }
+        if let Err(not_payable) = price.payable() {
+            let pointer = format!("{pointer}/amount");
+            faults.push(FieldError::new(
+                pointer,
+                "not_payable",
+                not_payable.to_string(),
+            ));
+        }
         if price.currency != currency {
             let message = format!("the shop sells in {currency}");
             let pointer = format!("{pointer}/currency");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    catalog::{HoldLine, StockRoom, cache::Shelf, model::Product, view::Shelved},
+    catalog::{HoldLine, Holder, StockRoom, cache::Shelf, model::Product, view::Shelved},
     id::{CheckoutId, ProductId},
 };
 
@@ -30,7 +30,10 @@ async fn another_node_follows() {
         quantity: 4,
     };
     let life = std::time::Duration::from_mins(1);
-    let held = shop.stock.hold(CheckoutId::new(), &[line], life).await;
+    let held = shop
+        .stock
+        .hold(&Holder::stranger(CheckoutId::new()), &[line], life)
+        .await;
     held.unwrap().unwrap();
     for node in [&there, &shop.node] {
         eventually(async || {

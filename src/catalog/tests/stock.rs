@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    catalog::{HoldLine, StockRoom},
-    id::{CheckoutId, VariantId},
+    catalog::{HoldLimits, HoldLine, Holder, StockRoom},
+    id::{CheckoutId, UserId, VariantId},
 };
 
 fn variant(product: &Value, index: usize) -> VariantId {
@@ -29,7 +29,7 @@ async fn a_replacement_leaves_the_count_alone_unless_it_names_one() {
     let checkout = CheckoutId::new();
     let life = Duration::from_mins(1);
     shop.stock
-        .hold(checkout, &[hold], life)
+        .hold(&Holder::stranger(checkout), &[hold], life)
         .await
         .unwrap()
         .unwrap();
@@ -79,7 +79,7 @@ async fn a_held_variant_may_go_and_its_checkout_goes_on() {
     let checkout = CheckoutId::new();
     let life = Duration::from_mins(1);
     shop.stock
-        .hold(checkout, &[hold], life)
+        .hold(&Holder::stranger(checkout), &[hold], life)
         .await
         .unwrap()
         .unwrap();
@@ -170,7 +170,7 @@ async fn the_door_is_safe_beside_holds() {
             };
             if shop
                 .stock
-                .hold(checkout, &[line], life)
+                .hold(&Holder::stranger(checkout), &[line], life)
                 .await
                 .unwrap()
                 .is_err()
@@ -266,5 +266,113 @@ async fn offers_say_what_can_be_bought_now() {
     ));
     assert!(!shop.catalog.offers(&[black]).await.unwrap()[&black].on_sale);
     assert!(!shop.catalog.offers_now(&[black]).await.unwrap()[&black].on_sale);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_return_is_taken_back_once() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let line = HoldLine {
+        variant: variant(&product, 0),
+        quantity: 1,
+    };
+    for _ in 0..3 {
+        let (checkout, life) = (CheckoutId::new(), Duration::from_mins(1));
+        let held = shop
+            .stock
+            .hold(&Holder::stranger(checkout), &[line], life)
+            .await;
+        held.unwrap().unwrap();
+        shop.stock.sell(checkout, vec![line.variant]).await.unwrap();
+    }
+    let free = async || {
+        let levels = shop.stock.levels(&[line.variant]).await.unwrap();
+        levels[&line.variant].available
+    };
+    let before = free().await;
+    // A worker that was held up tells of the same return again.
+    for _ in 0..3 {
+        assert!(shop.stock.take_back("a return", line).await.unwrap());
+    }
+    assert_eq!(free().await, before + 1);
+    assert!(shop.stock.take_back("another", line).await.unwrap());
+    assert_eq!(free().await, before + 2);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn neither_one_buyer_nor_one_address_holds_more_than_its_share() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let mug = variant(&product, 0);
+    let limits = HoldLimits {
+        per_user: 3,
+        per_client: 5,
+    };
+    let stock = shop.stock.clone().within(limits);
+    let life = Duration::from_mins(1);
+    let wants = async |user: UserId, client: &str, quantity| {
+        let holder = Holder {
+            checkout: CheckoutId::new(),
+            user,
+            client: client.to_owned(),
+        };
+        let line = HoldLine {
+            variant: mug,
+            quantity,
+        };
+        let held = stock.hold(&holder, &[line], life).await.unwrap();
+        (held.map_err(|short| short[0].available), holder)
+    };
+    let (ann, bob) = (UserId::new(), UserId::new());
+    assert_eq!(wants(ann, "home", 4).await.0, Err(3));
+    let (held, first) = wants(ann, "home", 2).await;
+    assert_eq!(held, Ok(()));
+    assert_eq!(wants(ann, "elsewhere", 2).await.0, Err(1), "the buyer's");
+    assert_eq!(wants(ann, "elsewhere", 1).await.0, Ok(()));
+    assert_eq!(wants(bob, "home", 3).await.0, Ok(()));
+    assert_eq!(
+        wants(UserId::new(), "home", 1).await.0,
+        Err(0),
+        "the address's"
+    );
+    assert_eq!(wants(UserId::new(), "far", 1).await.0, Ok(()));
+    // Taking the same hold again changes nothing, however much is held.
+    let again = HoldLine {
+        variant: mug,
+        quantity: 2,
+    };
+    assert_eq!(stock.hold(&first, &[again], life).await.unwrap(), Ok(()));
+    stock.release(first.checkout, vec![mug]).await.unwrap();
+    assert_eq!(wants(UserId::new(), "home", 1).await.0, Ok(()));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn many_accounts_at_once_behind_one_address_hold_its_share_and_no_more() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let mug = variant(&product, 0);
+    let limits = HoldLimits {
+        per_user: 9,
+        per_client: 4,
+    };
+    let stock = shop.stock.clone().within(limits);
+    let life = Duration::from_mins(1);
+    let line = [HoldLine {
+        variant: mug,
+        quantity: 1,
+    }];
+    let bots: Vec<Holder> = (0..30)
+        .map(|_| Holder {
+            client: "bots".to_owned(),
+            ..Holder::stranger(CheckoutId::new())
+        })
+        .collect();
+    let tries = bots.iter().map(|bot| stock.hold(bot, &line, life));
+    let tries = futures_util::future::join_all(tries).await;
+    let won = tries.iter().filter(|held| held.as_ref().unwrap().is_ok());
+    assert_eq!(won.count(), 4);
     shop.close().await;
 }

@@ -29,7 +29,7 @@ const PRIMARY: Duration = Duration::from_mins(1);
 const ADDRESS_IN_USE: i32 = 48;
 /// Flags for a small machine. zlib stays off: 6.0.5 can be made to show memory over it
 /// (CVE-2025-14847). The oplog's size is in MB.
-const FLAGS: [&str; 17] = [
+const FLAGS: [&str; 19] = [
     "--replSet",
     "rs0",
     "--bind_ip",
@@ -45,6 +45,9 @@ const FLAGS: [&str; 17] = [
     "log=(prealloc=false,file_max=16MB)",
     "--setParameter",
     "diagnosticDataCollectionEnabled=false",
+    // What a killed node has left open holds its documents for so long (docs/decisions).
+    "--setParameter",
+    "transactionLifetimeLimitSeconds=5",
     "--quiet",
     "--logappend",
 ];

@@ -95,6 +95,7 @@ impl From<Refusal> for Problem {
                 .with("left", &left),
             Refusal::RefundNotPossible(_) => Self::new(Code::RefundNotPossible).detail(said),
             Refusal::AmountNotPositive => Self::field("/amount/amount", "range", said),
+            Refusal::NotPayable(_) => Self::field("/amount/amount", "not_payable", said),
             Refusal::ForeignCurrency => Self::field("/amount/currency", "currency", said),
             Refusal::Line { at, problem } => match problem {
                 LineProblem::Unknown => Self::field(format!("/items/{at}"), "not_found", said),

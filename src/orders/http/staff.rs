@@ -15,7 +15,7 @@ use crate::{
     money::Money,
     orders::{
         Order, OrderStatus, Orders, Refunds,
-        model::{By, RefundLine, RefundWish, Tracking},
+        model::{By, RefundItem, RefundWish, Tracking},
         store::StatusWish,
     },
     problem::{FieldError, Problem, ProblemBody},
@@ -98,6 +98,7 @@ pub(super) async fn update_status(
             url: tracking.url,
         }),
         by: By::Staff(staff.0.user),
+        refund: RefundId::new(),
     };
     let order = refunds.set_status(id.into_inner(), &wish, seen).await?;
     Ok(HttpResponse::Ok()
@@ -117,9 +118,9 @@ pub(super) struct RefundItemRequest {
     #[validate(range(min = 1, max = 999))]
     #[schema(minimum = 1, maximum = 999)]
     quantity: u32,
-    /// Whether they came back and can be sold again; they go into stock at once.
-    #[serde(default)]
-    restock: bool,
+    /// Whether they can be sold again; they go into stock at once. Left out: yes while the order was not
+    /// sent (they never left), no once it was.
+    restock: Option<bool>,
 }
 
 /// Money to give back.
@@ -152,7 +153,7 @@ pub(super) struct RefundAnswer {
 /// Gives money back, all or part of it; never more than was captured.
 ///
 /// An order that is not sent yet and has all its money given back is cancelled; one that was sent becomes
-/// `Refunded`. Goods go back into stock where an item says `restock`.
+/// `Refunded`. Goods of `items` go back into stock as their `restock` says.
 ///
 /// Errors: `refund_too_large`, `refund_not_possible` (409); `payment_provider_error` (502) where the
 /// provider refused: use a new Idempotency-Key to try again.
@@ -184,7 +185,7 @@ pub(super) async fn refund_order(
             id: RefundId::from_object_id(subject),
             amount: wanted.amount,
             reason: wanted.reason.clone(),
-            lines: lines_of(&order, &wanted.items)?,
+            items: items_of(&order, &wanted.items)?,
             by: By::Staff(staff.0.user),
             at: Timestamp::now(),
         };
@@ -201,8 +202,8 @@ pub(super) async fn refund_order(
 }
 
 /// Finds the order's line of each item.
-fn lines_of(order: &Order, items: &[RefundItemRequest]) -> Result<Vec<RefundLine>, Problem> {
-    let mut lines = Vec::new();
+fn items_of(order: &Order, items: &[RefundItemRequest]) -> Result<Vec<RefundItem>, Problem> {
+    let mut found = Vec::new();
     let mut faults = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let named = order.items.iter().filter(|line| {
@@ -219,7 +220,7 @@ fn lines_of(order: &Order, items: &[RefundItemRequest]) -> Result<Vec<RefundLine
                     "name lineId or variantId",
                 ));
             }
-            [line] => lines.push(RefundLine {
+            [line] => found.push(RefundItem {
                 line: *line,
                 quantity: item.quantity,
                 restock: item.restock,
@@ -237,7 +238,7 @@ fn lines_of(order: &Order, items: &[RefundItemRequest]) -> Result<Vec<RefundLine
         }
     }
     if faults.is_empty() {
-        Ok(lines)
+        Ok(found)
     } else {
         Err(Problem::invalid(faults))
     }

@@ -9,8 +9,8 @@ use crate::{
     id::{LineId, OrderId, ProductId, RefundId, UserId, VariantId},
     money::Money,
     orders::model::{
-        By, HistoryEntry, Order, OrderItem, OrderPayment, OrderStatus, PaymentStatus, Refund,
-        RefundLine, RefundState, Tracking,
+        By, HistoryEntry, Order, OrderDispute, OrderItem, OrderPayment, OrderStatus, PaymentStatus,
+        Refund, RefundLine, RefundState, Tracking,
     },
     payments::CaptureId,
 };
@@ -36,6 +36,9 @@ pub struct OrderView {
     shipping_method: String,
     payment: PaymentView,
     refunds: Vec<RefundView>,
+    /// The buyer's disputes of the payment at the provider; for staff only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disputes: Vec<OrderDispute>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracking: Option<Tracking>,
     history: Vec<HistoryView>,
@@ -145,6 +148,11 @@ impl OrderView {
                 .into_iter()
                 .map(|refund| RefundView::of(refund, for_staff))
                 .collect(),
+            disputes: if for_staff {
+                order.disputes
+            } else {
+                Vec::new()
+            },
             tracking: order.tracking,
             history: order
                 .history

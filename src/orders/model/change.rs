@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    By, HistoryEntry, Order, OrderStatus, PaymentStatus, Refund, RefundState, Refusal, Tracking,
+    By, HistoryEntry, Order, OrderPayment, OrderStatus, PaymentStatus, Refund, RefundState,
+    Refusal, Tracking,
 };
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{RefundId, VariantId},
     money::{Money, MoneyError},
 };
@@ -146,7 +148,7 @@ impl Order {
     /// Where the status cannot follow, or tracking does not go with it.
     pub fn transition(&self, step: &Step) -> Result<Change, Refusal> {
         let allowed = self.allowed();
-        if !allowed.contains(&step.to) {
+        if !allowed.contains(&step.to) && !planted(Plant::TransitionUnchecked) {
             return Err(Refusal::InvalidTransition {
                 from: self.status,
                 to: step.to,
@@ -236,13 +238,11 @@ impl Order {
         total: Money,
         at: Timestamp,
     ) -> Result<Option<Change>, MoneyError> {
-        let capped = total.amount.min(self.payment.captured.amount);
-        let more = Money::new(capped, total.currency).minus(self.payment.refunded)?;
-        if more.amount <= 0 {
+        let mut next = self.next_version(at);
+        next.reckon(Some(total))?;
+        if next.payment == self.payment {
             return Ok(None);
         }
-        let mut next = self.next_version(at);
-        next.set_refunded(capped);
         let data = next.payment_data();
         Ok(Some(self.settled(next, at, data)))
     }
@@ -291,25 +291,32 @@ impl Order {
         });
     }
 
-    /// Raises what was given back to `amount` minor units; the payment's status follows.
-    pub(super) fn set_refunded(&mut self, amount: i64) {
-        let payment = &mut self.payment;
-        payment.refunded.amount = amount.max(payment.refunded.amount);
-        let all = payment.refunded.amount >= payment.captured.amount;
-        payment.status = match payment.status {
-            PaymentStatus::Denied => PaymentStatus::Denied,
-            PaymentStatus::Reversed => PaymentStatus::Reversed,
-            PaymentStatus::Pending
-            | PaymentStatus::Completed
-            | PaymentStatus::PartiallyRefunded
-            | PaymentStatus::Refunded => {
-                if all {
-                    PaymentStatus::Refunded
-                } else {
-                    PaymentStatus::PartiallyRefunded
-                }
-            }
-        };
+    /// Works out what was given back, once the provider has named `told` as its total.
+    ///
+    /// That total counts refunds of ours as soon as the provider has taken them on, which may be before or
+    /// after we hear of them. So only what exceeds all of ours that have not failed was certainly given back
+    /// elsewhere; it is worked out again whenever one of ours ends. Nothing is counted twice, and when all of
+    /// ours have ended the sum is the provider's.
+    ///
+    /// # Errors
+    /// When the amounts do not fit together.
+    pub(super) fn reckon(&mut self, told: Option<Money>) -> Result<(), MoneyError> {
+        let captured = self.payment.captured;
+        let none = Money::zero(captured.currency);
+        let known = self.payment.told.unwrap_or(none);
+        let more = told.unwrap_or(none).minus(known)?;
+        let most = known.amount.saturating_add(more.amount.max(0));
+        let most = Money::new(most.min(captured.amount), captured.currency);
+        let own = self.refunded_in(RefundState::Completed)?;
+        let open = self.refunded_in(RefundState::Pending)?;
+        let certain = most.minus(own)?.minus(open)?.amount.max(0);
+        let elsewhere = self.payment.elsewhere.unwrap_or(none);
+        let elsewhere = Money::new(certain.max(elsewhere.amount), captured.currency);
+        let refunded = own.plus(elsewhere)?;
+        self.payment.told = (most.amount > 0).then_some(most);
+        self.payment.elsewhere = (elsewhere.amount > 0).then_some(elsewhere);
+        self.payment.raise_refunded(refunded.amount);
+        Ok(())
     }
 
     /// `next` after money went back: an order whose money is all gone is cancelled where it was not
@@ -375,5 +382,37 @@ impl Order {
             },
             restock: None,
         }
+    }
+}
+
+impl OrderPayment {
+    /// Takes `amount` off what the provider has named: a refund that it had counted has failed.
+    pub(super) fn untell(&mut self, amount: i64) {
+        if let Some(told) = &mut self.told {
+            told.amount = told.amount.saturating_sub(amount).max(0);
+        }
+    }
+
+    /// Raises what was given back to `amount` minor units, at most what was captured; the status follows.
+    fn raise_refunded(&mut self, amount: i64) {
+        let raised = amount.clamp(self.refunded.amount, self.captured.amount);
+        if raised == self.refunded.amount {
+            return;
+        }
+        self.refunded.amount = raised;
+        self.status = match self.status {
+            PaymentStatus::Denied => PaymentStatus::Denied,
+            PaymentStatus::Reversed => PaymentStatus::Reversed,
+            PaymentStatus::Pending
+            | PaymentStatus::Completed
+            | PaymentStatus::PartiallyRefunded
+            | PaymentStatus::Refunded => {
+                if raised >= self.captured.amount {
+                    PaymentStatus::Refunded
+                } else {
+                    PaymentStatus::PartiallyRefunded
+                }
+            }
+        };
     }
 }

@@ -4,6 +4,7 @@
 //! one version on, the one event that tells of it, and the goods that go back into stock.
 
 mod change;
+mod dispute;
 mod refund;
 mod status;
 #[cfg(test)]
@@ -14,7 +15,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, EventData, EventKind, Happening, RefundNews, Restock, Step};
-pub use refund::{RefundLine, RefundOutcome, RefundWish};
+pub use dispute::OrderDispute;
+pub use refund::{RefundItem, RefundLine, RefundOutcome, RefundWish};
 pub use status::{OrderStatus, PaymentStatus, RefundState};
 
 use crate::{
@@ -117,6 +119,13 @@ pub struct OrderPayment {
     pub captured: Money,
     /// What has been given back so far, wherever that was done; never decreases.
     pub refunded: Money,
+    /// The part of it that was given back elsewhere, at the provider's dashboard, as far as is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Money>,
+    /// The most that the provider has named as given back in all; may count refunds of ours whose end is not
+    /// known here yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Money>,
 }
 
 /// Money given back, or about to be.
@@ -243,6 +252,9 @@ pub struct Order {
     /// What was given back, or is about to be, oldest first.
     #[serde(default)]
     pub refunds: Vec<Refund>,
+    /// The buyer's disputes of the payment, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disputes: Vec<OrderDispute>,
     /// The parcel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<Tracking>,
@@ -284,6 +296,9 @@ pub enum Refusal {
     /// A refund is more than nothing.
     #[error("the amount must be positive")]
     AmountNotPositive,
+    /// Nobody can be paid that to the cent.
+    #[error("{0}")]
+    NotPayable(MoneyError),
     /// A refund is in the order's currency.
     #[error("the order is paid in another currency")]
     ForeignCurrency,
@@ -342,6 +357,7 @@ impl Order {
             shipping_method: new.shipping_method,
             payment: new.payment,
             refunds: Vec::new(),
+            disputes: Vec::new(),
             tracking: None,
             history: vec![first],
             version: 1,

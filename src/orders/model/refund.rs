@@ -1,14 +1,16 @@
-//! Refunds: booked first, then asked for at the provider, then concluded.
+//! Refunds: booked first, then asked for at the provider, then concluded. `docs/money.md` states the rules.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    By, Change, LineProblem, Order, OrderItem, Refund, RefundNews, RefundState, Refusal, Restock,
+    By, Change, LineProblem, Order, OrderItem, OrderStatus, Refund, RefundNews, RefundState,
+    Refusal, Restock,
 };
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     id::{LineId, RefundId, VariantId},
     money::{Money, MoneyError},
     payments::ProviderRefundId,
@@ -26,6 +28,18 @@ pub struct RefundLine {
     pub restock: bool,
 }
 
+/// Goods that staff want to pay back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundItem {
+    /// The line of the order.
+    pub line: LineId,
+    /// Units.
+    pub quantity: u32,
+    /// Whether they go back into stock; left out: while they are still to be sent,
+    /// because they never left.
+    pub restock: Option<bool>,
+}
+
 /// A refund that staff want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundWish {
@@ -36,7 +50,7 @@ pub struct RefundWish {
     /// Why, as the buyer may read it.
     pub reason: Option<String>,
     /// The goods it is for.
-    pub lines: Vec<RefundLine>,
+    pub items: Vec<RefundItem>,
     /// Who.
     pub by: By,
     /// When.
@@ -72,7 +86,13 @@ impl Order {
         if !self.payment.status.holds_money() {
             return Err(Refusal::RefundNotPossible(self.payment.status));
         }
-        let lines = self.check_lines(&wish.lines)?;
+        let wanted = wish.items.iter().map(|item| RefundLine {
+            line: item.line,
+            quantity: item.quantity,
+            restock: item.restock.unwrap_or(self.is_unsent()),
+        });
+        let wanted: Vec<RefundLine> = wanted.collect();
+        let lines = self.check_lines(&wanted)?;
         let left = self.left()?;
         let amount = match wish.amount {
             Some(amount) => amount,
@@ -82,18 +102,23 @@ impl Order {
         if amount.currency != left.currency {
             return Err(Refusal::ForeignCurrency);
         }
-        if left.amount <= 0 || amount.amount > left.amount {
+        let too_much = left.amount <= 0 || amount.amount > left.amount;
+        if too_much && !planted(Plant::RefundUnlimited) {
             return Err(Refusal::RefundTooLarge { left });
         }
         if amount.amount <= 0 {
             return Err(Refusal::AmountNotPositive);
         }
+        if let Err(error) = amount.payable() {
+            return Err(Refusal::NotPayable(error));
+        }
+        let units = returned(&lines);
         let mut next = self.next_version(wish.at);
         let refund = Refund {
             id: wish.id,
             amount,
             reason: wish.reason.clone(),
-            lines: wish.lines.clone(),
+            lines: wanted,
             state: RefundState::Pending,
             provider: None,
             failure: None,
@@ -104,9 +129,20 @@ impl Order {
         data.refund = Some(RefundNews::from(&refund));
         next.refunds.push(refund);
         Ok(Some(Change {
-            restock: Restock::of(format!("refund {}", wish.id), returned(&lines)),
+            restock: Restock::of(format!("refund {}", wish.id), units),
             ..Self::paid(next, data)
         }))
+    }
+
+    /// Whether its goods are still to be sent.
+    fn is_unsent(&self) -> bool {
+        match self.status {
+            OrderStatus::Pending | OrderStatus::Processing => true,
+            OrderStatus::Shipped
+            | OrderStatus::Delivered
+            | OrderStatus::Cancelled
+            | OrderStatus::Refunded => false,
+        }
     }
 
     /// Finds the items of `lines`, and refuses more units than are left of each.
@@ -142,19 +178,24 @@ impl Order {
     }
 
     /// What goods cost in this order: their share of all that was paid besides shipping, so that
-    /// discounts and taxes are shared by price. Rounded half up.
+    /// discounts and taxes are shared by price. Rounded on the running sum of all goods paid back so far, so
+    /// that refunds of all goods, however divided, come to exactly what was paid for them.
     fn cost_of(&self, lines: &[(&OrderItem, &RefundLine)]) -> Result<Money, MoneyError> {
-        let prices = lines
+        let currency = self.total.currency;
+        let before = self
+            .items
+            .iter()
+            .map(|item| item.unit_price.times(self.paid_back(item.line)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let before = Money::sum(currency, before)?;
+        let picked = lines
             .iter()
             .map(|(item, line)| item.unit_price.times(line.quantity))
             .collect::<Result<Vec<_>, _>>()?;
-        let picked = i128::from(Money::sum(self.total.currency, prices)?.amount);
-        let goods = i128::from(self.total.minus(self.shipping)?.amount);
-        let whole = i128::from(self.subtotal.amount);
-        let share = (picked * goods * 2 + whole).checked_div(whole * 2);
-        let amount =
-            i64::try_from(share.unwrap_or_default()).map_err(|_too_large| MoneyError::Overflow)?;
-        Ok(Money::new(amount, self.total.currency))
+        let after = before.plus(Money::sum(currency, picked)?)?;
+        let goods = self.total.minus(self.shipping)?;
+        let share = |prices: Money| goods.portion(prices.amount, self.subtotal.amount);
+        share(after)?.minus(share(before)?)
     }
 
     /// Books how a refund ended; `None` where that is known, or the order has no such refund.
@@ -175,26 +216,25 @@ impl Order {
         let Some(refund) = pending else {
             return Ok(None);
         };
-        match outcome {
+        let told = match outcome {
             RefundOutcome::Failed { reason } => {
                 refund.state = RefundState::Failed;
                 refund.failure = Some(reason.clone());
+                // Where the provider had taken it on, its totals do not count it any more.
+                let counted = refund.provider.is_some().then_some(refund.amount.amount);
+                next.payment.untell(counted.unwrap_or_default());
+                None
             }
-            RefundOutcome::Completed { provider, .. } => {
+            RefundOutcome::Completed { provider, total } => {
                 refund.state = RefundState::Completed;
                 refund.provider = Some(provider.clone());
+                *total
             }
-        }
-        let news = RefundNews::from(&*refund);
-        if let RefundOutcome::Completed { total, .. } = outcome {
-            // The provider's own figure also counts what was refunded at its dashboard.
-            let own = next.refunded_in(RefundState::Completed)?.amount;
-            let told = total.filter(|total| total.currency == next.payment.captured.currency);
-            let known = own.max(told.map_or(0, |total| total.amount));
-            next.set_refunded(known.min(next.payment.captured.amount));
-        }
+        };
+        let news = next.refund(id).map(RefundNews::from);
+        next.reckon(told)?;
         let mut data = next.payment_data();
-        data.refund = Some(news);
+        data.refund = news;
         Ok(Some(self.settled(next, at, data)))
     }
 }

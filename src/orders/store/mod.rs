@@ -22,28 +22,50 @@ use super::{
     OrderError, OrderEvent,
     error::Abort,
     model::{
-        By, Change, NewOrder, Order, OrderStatus, PaymentStatus, RefundOutcome, RefundState,
-        RefundWish, Refusal, Step, Tracking,
+        By, Change, NewOrder, Order, OrderDispute, OrderStatus, PaymentStatus, RefundOutcome,
+        RefundState, RefundWish, Refusal, Step, Tracking,
     },
 };
 use crate::{
     catalog::Stock,
     clock::Timestamp,
+    faults::{Plant, planted},
     http::IfMatch,
     id::{OrderId, RefundId, UserId},
     money::Money,
     mongo::{Mongo, StoreError, schema, to_array, to_document},
-    payments::{CaptureId, ProviderRefundId},
+    payments::{CaptureId, Dispute, ProviderRefundId},
 };
 
 /// The name of the collection of orders.
 const ORDERS: &str = "orders";
 /// How often a change is tried beside others before the caller is asked to come back.
 const MAX_ATTEMPTS: u32 = 40;
-/// How long whoever booked a refund or a return has to finish it before the sweep does.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long whoever booked a refund or a return has to finish it before the sweep does: `attend_at` is
+/// when it was booked, by the database's clock, and the sweep looks so much later.
+const GRACE: Duration = Duration::from_secs(5);
 /// How long a claim of the sweep holds.
-const CLAIM: Duration = Duration::from_mins(1);
+const CLAIM: Duration = Duration::from_secs(10);
+
+/// Selects what the sweep is to look after now, by the database's clock.
+fn due() -> Document {
+    let mut due = attended();
+    due.insert(
+        "$expr",
+        doc! { "$lte": ["$attend_at", { "$subtract": ["$$NOW", millis(GRACE)] }] },
+    );
+    due
+}
+
+/// Puts the next look off until `wait` from now, by the database's clock.
+fn look_in(wait: Duration) -> Document {
+    let lead = millis(wait).saturating_sub(millis(GRACE));
+    doc! { "$set": { "attend_at": { "$add": ["$$NOW", lead] } } }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// Who has how many events.
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,14 +128,10 @@ pub fn collections() -> Vec<schema::Collection> {
     ]
 }
 
-/// Documents that are to be attended to at some time. A range, so that the planner sees [`due`] within it.
+/// Documents that are to be attended to at some time. A range: the planner sees a date within it,
+/// while of `$type` it sees nothing.
 fn attended() -> Document {
     doc! { "attend_at": { "$gt": bson::DateTime::from_millis(0) } }
-}
-
-/// Documents that are to be attended to by `now`.
-fn due(now: Timestamp) -> Document {
-    doc! { "attend_at": { "$gt": bson::DateTime::from_millis(0), "$lte": now } }
 }
 
 /// Raises a room's own end of a transaction.
@@ -192,6 +210,11 @@ impl Orders {
             .session(&mut *session)
             .await?;
         let number = counter.map_or(1, |counter| counter.last);
+        let number = if planted(Plant::EventUnnumbered) {
+            number * 2
+        } else {
+            number
+        };
         let event = OrderEvent::of(change, number);
         self.events.insert_one(&event).session(session).await?;
         Ok(())
@@ -257,10 +280,7 @@ impl Orders {
             return Err(abort(Abort::Busy));
         }
         if let Some(restock) = &change.restock {
-            self.restocks
-                .insert_one(restock::RestockDocument::new(&change.order, restock))
-                .session(&mut *session)
-                .await?;
+            self.send_back_in(session, &change.order, restock).await?;
         }
         self.tell_in(session, change).await
     }
@@ -282,7 +302,7 @@ impl Orders {
             tracking: wish.tracking.clone(),
             by: wish.by,
             at: Timestamp::now(),
-            refund: RefundId::new(),
+            refund: wish.refund,
         };
         let decide = |order: &Order| {
             if !seen.allows(order.version) {
@@ -394,6 +414,20 @@ impl Orders {
             .await
     }
 
+    /// Notes on the order of a capture that its buyer disputes the payment, or how that stands by now.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn disputed(
+        &self,
+        capture: &CaptureId,
+        dispute: &Dispute,
+    ) -> Result<Option<Order>, StoreError> {
+        let told = OrderDispute::from(dispute);
+        self.hear(capture, |order, at| Ok(order.dispute(&told, at)))
+            .await
+    }
+
     async fn hear(
         &self,
         capture: &CaptureId,
@@ -417,11 +451,9 @@ impl Orders {
 
     /// Takes the next order with a refund to be looked after, for [`CLAIM`]. Index used: `attend`.
     pub(super) async fn claim_refund(&self) -> Result<Option<Order>, StoreError> {
-        let now = Timestamp::now();
-        let claim = doc! { "$set": { "attend_at": now.after(CLAIM) } };
         let due = self
             .documents
-            .find_one_and_update(due(now), claim)
+            .find_one_and_update(due(), vec![look_in(CLAIM)])
             .sort(doc! { "attend_at": 1 })
             .return_document(ReturnDocument::After);
         Ok(due.await?)
@@ -476,6 +508,8 @@ pub(super) struct StatusWish {
     pub(super) tracking: Option<Tracking>,
     /// Who.
     pub(super) by: By,
+    /// The id of the refund, should one go with it.
+    pub(super) refund: RefundId,
 }
 
 fn of_capture(capture: &CaptureId) -> Document {
@@ -488,22 +522,21 @@ fn changed_fields(order: &Order) -> Result<Document, StoreError> {
         .refunds
         .iter()
         .any(|refund| refund.state == RefundState::Pending);
-    let attend_at = if pending {
-        Bson::from(Timestamp::now().after(GRACE))
-    } else {
-        Bson::Null
-    };
     let mut set = doc! {
         "status": order.status.as_str(),
         "payment": to_document(&order.payment)?,
         "refunds": to_array(&order.refunds)?,
+        "disputes": to_array(&order.disputes)?,
         "history": to_array(&order.history)?,
         "version": i64::try_from(order.version).unwrap_or(i64::MAX),
         "updated_at": order.updated_at,
-        "attend_at": attend_at,
     };
     if let Some(tracking) = &order.tracking {
         set.insert("tracking", to_document(tracking)?);
     }
+    if pending {
+        return Ok(doc! { "$set": set, "$currentDate": { "attend_at": true } });
+    }
+    set.insert("attend_at", Bson::Null);
     Ok(doc! { "$set": set })
 }

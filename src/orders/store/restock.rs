@@ -7,15 +7,15 @@
 use std::time::Duration;
 
 use bson::{Document, doc};
-use mongodb::options::ReturnDocument;
+use mongodb::{ClientSession, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
-use super::{CLAIM, GRACE, Orders};
+use super::{CLAIM, Orders, due, into_driver, look_in};
 use crate::{
     catalog::HoldLine,
     clock::Timestamp,
     id::{OrderId, VariantId},
-    mongo::{StoreError, schema},
+    mongo::{StoreError, schema, to_array},
     orders::model::{Order, Restock},
 };
 
@@ -49,26 +49,6 @@ pub(super) struct RestockDocument {
     created_at: Timestamp,
 }
 
-impl RestockDocument {
-    pub(super) fn new(order: &Order, restock: &Restock) -> Self {
-        let now = Timestamp::now();
-        let units = restock.units.iter();
-        Self {
-            key: restock.key.clone(),
-            order: order.id,
-            units: units
-                .map(|(variant, quantity)| Units {
-                    variant: *variant,
-                    quantity: *quantity,
-                })
-                .collect(),
-            state: State::Due,
-            attend_at: Some(now.after(GRACE)),
-            created_at: now,
-        }
-    }
-}
-
 pub(super) fn collection(attended: Document) -> schema::Collection {
     schema::Collection {
         name: COLLECTION,
@@ -81,6 +61,34 @@ pub(super) fn collection(attended: Document) -> schema::Collection {
 }
 
 impl Orders {
+    /// Writes a return that is due, inside the transaction of the change that sends it. Index used: `_id`.
+    pub(super) async fn send_back_in(
+        &self,
+        session: &mut ClientSession,
+        order: &Order,
+        restock: &Restock,
+    ) -> mongodb::error::Result<()> {
+        let units: Vec<Units> = restock
+            .units
+            .iter()
+            .map(|(variant, quantity)| Units {
+                variant: *variant,
+                quantity: *quantity,
+            })
+            .collect();
+        let made = doc! {
+            "$setOnInsert": {
+                "order": order.id,
+                "units": to_array(&units).map_err(into_driver)?,
+                "state": "Due",
+            },
+            // An upsert rather than an insert: the time is to be the database's.
+            "$currentDate": { "attend_at": true, "created_at": true },
+        };
+        let writing = self.restocks.update_one(doc! { "_id": &restock.key }, made);
+        writing.upsert(true).session(session).await.map(|_made| ())
+    }
+
     /// Takes a return back at once; what fails here is finished by the sweep. Index used: `_id`.
     pub(super) async fn restock_now(&self, key: &str) {
         let done = async {
@@ -96,13 +104,9 @@ impl Orders {
 
     /// Looks after the next return that is due; `false` where none is. Index used: `attend`.
     pub(in crate::orders) async fn attend_restock(&self) -> Result<bool, StoreError> {
-        let now = Timestamp::now();
         let claimed = self
             .restocks
-            .find_one_and_update(
-                super::due(now),
-                doc! { "$set": { "attend_at": now.after(CLAIM) } },
-            )
+            .find_one_and_update(due(), vec![look_in(CLAIM)])
             .sort(doc! { "attend_at": 1 })
             .return_document(ReturnDocument::After);
         let Some(due) = claimed.await? else {
@@ -133,8 +137,7 @@ impl Orders {
                 return Ok(());
             }
         }
-        let booked =
-            doc! { "$set": { "state": "Booked", "attend_at": Timestamp::now().after(REMEMBERED) } };
+        let booked = vec![doc! { "$set": { "state": "Booked" } }, look_in(REMEMBERED)];
         let still_due = doc! { "_id": &due.key, "state": "Due" };
         self.restocks.update_one(still_due, booked).await?;
         Ok(())

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     catalog::StockRoom,
     orders::{
-        model::{RefundLine, Refusal},
+        model::{RefundItem, Refusal},
         testing::{Mood, TestShop, history_is_legal, new_order, place, usd},
     },
 };
@@ -17,6 +17,7 @@ fn wish(to: OrderStatus) -> StatusWish {
         note: None,
         tracking: None,
         by: By::Staff(UserId::new()),
+        refund: RefundId::new(),
     }
 }
 
@@ -25,7 +26,7 @@ fn refund_of(amount: Option<Money>) -> RefundWish {
         id: RefundId::new(),
         amount,
         reason: Some("sorry".into()),
-        lines: Vec::new(),
+        items: Vec::new(),
         by: By::System,
         at: Timestamp::now(),
     }
@@ -303,7 +304,11 @@ async fn goods_that_are_not_booked_as_sold_yet_come_back_later() {
         quantity: 2,
     };
     shop.stock
-        .hold(new.checkout, &[line], Duration::from_mins(1))
+        .hold(
+            &crate::catalog::Holder::stranger(new.checkout),
+            &[line],
+            Duration::from_mins(1),
+        )
         .await
         .unwrap()
         .unwrap();
@@ -328,10 +333,10 @@ async fn goods_that_came_back_with_a_refund_do_not_come_back_again_with_the_orde
     let new = new_order(UserId::new());
     let order = shop.sell(&new).await;
     let back = RefundWish {
-        lines: vec![RefundLine {
+        items: vec![RefundItem {
             line: new.items[0].line,
             quantity: 1,
-            restock: true,
+            restock: Some(true),
         }],
         ..refund_of(None)
     };

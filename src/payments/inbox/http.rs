@@ -1,23 +1,16 @@
-//! The doors for PayPal's messages, and the staff's view of the inbox.
+//! The doors for PayPal's messages.
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header::CONTENT_TYPE, post, web};
-use serde::{Deserialize, Serialize};
+use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, post, web};
 use sha2::{Digest, Sha256};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{
-    Inbox,
-    model::{Kind, State},
-    store::MessageDocument,
-};
+use super::{Inbox, model::Kind};
 use crate::{
-    accounts::Staff,
-    clock::Timestamp,
-    http::{Params, read_body},
+    faults::{Point, crash_point},
+    http::read_body,
     mongo::StoreError,
-    page::{Limit, Page, decode_cursor, encode_cursor},
     payments::paypal::VerifyError,
     problem::{Code, Problem, ProblemBody},
 };
@@ -25,16 +18,14 @@ use crate::{
 /// Anybody may send IPN messages, and they are stored before they are verified: beyond this many that
 /// wait, PayPal is to send them again.
 const MAX_IPN_WAITING: u64 = 5_000;
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 /// When PayPal may come again.
 const LATER: Duration = Duration::from_secs(5);
 
 /// Registers the routes.
 pub(super) fn routes(table: &mut ServiceConfig) {
-    table
-        .service(receive_message)
-        .service(receive_ipn)
-        .service(list_messages)
-        .service(replay_message);
+    table.service(receive_message).service(receive_ipn);
 }
 
 /// Receives PayPal's messages: a signed webhook event as JSON, or an IPN message as a form.
@@ -72,31 +63,27 @@ async fn receive_message(
     payload: web::Payload,
     inbox: web::Data<Inbox>,
 ) -> Result<HttpResponse, Problem> {
-    match content_type(&request).as_str() {
-        "application/json" => {
-            let body = read_body(payload.into_inner()).await?;
-            inbox.take_event(&request, &body).await
-        }
-        FORM => {
-            let body = read_body(payload.into_inner()).await?;
-            inbox.take_ipn(&body).await
-        }
-        _other => Err(Problem::new(Code::UnsupportedMediaType)
-            .detail("send application/json or application/x-www-form-urlencoded")),
-    }
+    inbox.take(&request, payload).await
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// Receives an IPN message.
+/// Receives PayPal's messages, as `/api/payment/webhook` does: the address that IPN is set up with.
 ///
-/// Answered empty once the message is stored durably; it is verified afterwards, by asking PayPal.
+/// An IPN message is answered empty once it is stored durably, and verified afterwards, by asking PayPal.
 ///
-/// Errors: `body_too_large` (413); `unsupported_media_type` (415); `unavailable` (503) where it cannot be
-/// stored now.
+/// Errors: those of `/api/payment/webhook`.
 #[utoipa::path(
     tag = "payment",
-    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    params(
+        ("PAYPAL-TRANSMISSION-ID" = Option<String>, Header, description = "Of webhook events"),
+        ("PAYPAL-TRANSMISSION-TIME" = Option<String>, Header, description = "Of webhook events"),
+        ("PAYPAL-TRANSMISSION-SIG" = Option<String>, Header, description = "Of webhook events"),
+        ("PAYPAL-CERT-URL" = Option<String>, Header, description = "Of webhook events"),
+        ("PAYPAL-AUTH-ALGO" = Option<String>, Header, description = "Of webhook events"),
+    ),
+    request_body(content(
+        (String = "application/x-www-form-urlencoded"),
+        (serde_json::Value = "application/json"),
+    )),
     responses(
         (status = OK, description = "Stored"),
         (status = BAD_REQUEST, body = ProblemBody),
@@ -111,12 +98,7 @@ async fn receive_ipn(
     payload: web::Payload,
     inbox: web::Data<Inbox>,
 ) -> Result<HttpResponse, Problem> {
-    if content_type(&request) != FORM {
-        return Err(Problem::new(Code::UnsupportedMediaType)
-            .detail("send application/x-www-form-urlencoded"));
-    }
-    let body = read_body(payload.into_inner()).await?;
-    inbox.take_ipn(&body).await
+    inbox.take(&request, payload).await
 }
 
 fn content_type(request: &HttpRequest) -> String {
@@ -129,6 +111,24 @@ fn content_type(request: &HttpRequest) -> String {
 }
 
 impl Inbox {
+    async fn take(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+    ) -> Result<HttpResponse, Problem> {
+        let kind = content_type(request);
+        if kind != JSON && kind != FORM {
+            return Err(Problem::new(Code::UnsupportedMediaType)
+                .detail("send application/json or application/x-www-form-urlencoded"));
+        }
+        let body = read_body(payload.into_inner()).await?;
+        if kind == JSON {
+            self.take_event(request, &body).await
+        } else {
+            self.take_ipn(&body).await
+        }
+    }
+
     async fn take_event(
         &self,
         request: &HttpRequest,
@@ -176,6 +176,7 @@ impl Inbox {
     ) -> Result<HttpResponse, Problem> {
         let stored = self.messages.insert(id, kind, event_type, body).await;
         if stored.map_err(not_now)? {
+            crash_point(Point::InboxInsert);
             self.bell.notify_one();
         }
         Ok(HttpResponse::Ok().finish())
@@ -191,132 +192,4 @@ fn not_now(error: StoreError) -> Problem {
 
 fn fingerprint(body: &[u8]) -> String {
     format!("{:x}", Sha256::digest(body))
-}
-
-/// A message in the inbox.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct InboxMessage {
-    /// PayPal's id of the event, or one made from an IPN message's bytes.
-    id: String,
-    kind: Kind,
-    /// Such as `PAYMENT.CAPTURE.COMPLETED`; `IPN` for IPN messages.
-    event_type: String,
-    state: State,
-    /// Tries begun.
-    attempts: i64,
-    received_at: Timestamp,
-    /// When the next try is due; while one is under way, when another node may take it up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_attempt_at: Option<Timestamp>,
-    /// Transaction and status of an IPN message that PayPal vouches for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction: Option<String>,
-    /// Why it stands as it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-}
-
-impl From<MessageDocument> for InboxMessage {
-    fn from(message: MessageDocument) -> Self {
-        let waits = message.state == State::Pending && message.attempts > 0;
-        Self {
-            id: message.id,
-            kind: message.kind,
-            event_type: message.event_type,
-            state: message.state,
-            attempts: message.attempts,
-            received_at: message.received_at,
-            next_attempt_at: waits.then_some(message.next_at),
-            transaction: message.ipn_key,
-            note: message.note,
-        }
-    }
-}
-
-/// Which messages are listed.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct InboxQuery {
-    /// Only messages in this state.
-    state: Option<State>,
-    /// Rows of the page, 1 to 100.
-    #[serde(default)]
-    #[param(value_type = u32, minimum = 1, maximum = 100, default = 20)]
-    limit: Limit,
-    /// The page before's `nextCursor`.
-    cursor: Option<String>,
-}
-
-/// Lists PayPal's messages, newest first, for the staff.
-///
-/// Errors: `unauthenticated` (401); `forbidden` (403); `validation_failed` (422).
-#[utoipa::path(
-    tag = "admin",
-    security(("bearer" = [])),
-    params(InboxQuery),
-    responses(
-        (status = OK, body = Page<InboxMessage>),
-        (status = UNAUTHORIZED, body = ProblemBody),
-        (status = FORBIDDEN, body = ProblemBody),
-        (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-    )
-)]
-#[get("/api/admin/inbox")]
-async fn list_messages(
-    _staff: Staff,
-    query: Params<InboxQuery>,
-    inbox: web::Data<Inbox>,
-) -> Result<web::Json<Page<InboxMessage>>, Problem> {
-    let query = query.0;
-    let list = format!("inbox:{}", query.state.map_or("all", State::as_str));
-    let after = query
-        .cursor
-        .map(|cursor| decode_cursor::<(i64, String)>(&list, &cursor))
-        .transpose()?;
-    let rows = query.limit.rows();
-    let mut messages = inbox
-        .messages
-        .list(query.state, after.as_ref(), rows + 1)
-        .await?;
-    let more = messages.len() > query.limit.row_count();
-    messages.truncate(query.limit.row_count());
-    let next_cursor = messages
-        .last()
-        .filter(|_| more)
-        .map(|last| encode_cursor(&list, (last.received_at.millis(), &last.id)))
-        .transpose()?;
-    Ok(web::Json(Page {
-        total: inbox.messages.count(query.state).await?,
-        items: messages.into_iter().map(InboxMessage::from).collect(),
-        next_cursor,
-    }))
-}
-
-/// Has a message followed again, whatever became of it.
-///
-/// Errors: `unauthenticated` (401); `forbidden` (403); `not_found` (404).
-#[utoipa::path(
-    tag = "admin",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "The message's id")),
-    responses(
-        (status = OK, body = InboxMessage),
-        (status = UNAUTHORIZED, body = ProblemBody),
-        (status = FORBIDDEN, body = ProblemBody),
-        (status = NOT_FOUND, body = ProblemBody),
-    )
-)]
-#[post("/api/admin/inbox/{id}/replay")]
-async fn replay_message(
-    staff: Staff,
-    id: web::Path<String>,
-    inbox: web::Data<Inbox>,
-) -> Result<web::Json<InboxMessage>, Problem> {
-    let message = inbox.messages.replay(&id).await?;
-    let message = message.ok_or_else(Problem::not_found)?;
-    tracing::info!(inbox.id = message.id, user.id = %staff.0.user, "a message is replayed");
-    inbox.bell.notify_one();
-    Ok(web::Json(message.into()))
 }

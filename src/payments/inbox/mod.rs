@@ -12,6 +12,7 @@
 
 mod http;
 mod model;
+mod staff;
 mod store;
 mod worker;
 
@@ -63,6 +64,7 @@ pub fn collections() -> Vec<schema::Collection> {
 /// The routes of this room.
 pub fn routes(table: &mut ServiceConfig) {
     http::routes(table);
+    staff::routes(table);
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Kind, State};
 use crate::{
     clock::Timestamp,
+    faults::{Plant, planted},
     mongo::{Mongo, StoreError, is_duplicate_key, schema},
 };
 
@@ -18,10 +19,26 @@ const COLLECTION: &str = "inbox";
 const LIFE: Duration = Duration::from_hours(90 * 24);
 /// What was refused is nobody's message: anybody may send such.
 const LIFE_OF_REFUSED: Duration = Duration::from_hours(7 * 24);
-/// How long a worker may take over a message before another takes it up.
-const LEASE: Duration = Duration::from_mins(2);
+/// How long a claim holds without being renewed: a node that dies is missed after that.
+const LEASE: Duration = Duration::from_secs(10);
 /// The longest note kept about a message.
 const MAX_NOTE: usize = 500;
+
+/// How many tries of a message are remembered.
+const MAX_TRIES_KEPT: i64 = 20;
+
+/// What became of one try at a message.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InboxMessageTry)]
+pub(super) struct Try {
+    /// When it ended, by the database's clock.
+    pub(super) at: Timestamp,
+    /// How the message stood after it; `pending`: it is tried again.
+    pub(super) state: State,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<String>,
+}
 
 /// A message as stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +66,9 @@ pub(super) struct MessageDocument {
     pub(super) vouched_for: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<String>,
+    /// What became of the last [`MAX_TRIES_KEPT`] tries.
+    #[serde(default)]
+    pub(super) tries: Vec<Try>,
     pub(super) received_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
@@ -120,8 +140,9 @@ impl Messages {
         body: &[u8],
     ) -> Result<bool, StoreError> {
         let now = Timestamp::now();
+        let again = planted(Plant::InboxRepeats).then(|| format!("{id}-{}", ObjectId::new()));
         let message = MessageDocument {
-            id,
+            id: again.unwrap_or(id),
             kind,
             event_type,
             body: Binary {
@@ -137,6 +158,7 @@ impl Messages {
             ipn_key: None,
             vouched_for: false,
             note: None,
+            tries: Vec::new(),
             received_at: now,
             expires_at: now.after(LIFE),
         };
@@ -169,6 +191,14 @@ impl Messages {
             .sort(doc! { "next_at": 1, "received_at": 1 })
             .return_document(ReturnDocument::After)
             .await?)
+    }
+
+    /// Holds a claim for [`LEASE`] more. Nothing happens where it went to somebody else. Index used: `_id`.
+    pub(super) async fn hold(&self, message: &MessageDocument) -> Result<(), StoreError> {
+        let own = doc! { "_id": &message.id, "claim": message.claim };
+        let hold = vec![doc! { "$set": { "next_at": from_now(LEASE) } }];
+        self.documents.update_one(own, hold).await?;
+        Ok(())
     }
 
     /// Keeps that PayPal vouches for an IPN message, and its key; `false` where another message has the
@@ -205,7 +235,7 @@ impl Messages {
         if state == State::Refused {
             set.insert("expires_at", from_now(LIFE_OF_REFUSED));
         }
-        self.end(message, set, note.is_none()).await
+        self.end(message, state, set, note).await
     }
 
     /// Ends a try: another is due after `pause`. Nothing happens where the lease went to somebody else.
@@ -223,19 +253,31 @@ impl Messages {
             "failures": { "$add": ["$failures", failure] },
             "note": literal(reason),
         };
-        self.end(message, set, false).await
+        self.end(message, State::Pending, set, Some(reason)).await
     }
 
     async fn end(
         &self,
         message: &MessageDocument,
-        set: Document,
-        forget_note: bool,
+        state: State,
+        mut set: Document,
+        note: Option<&str>,
     ) -> Result<(), StoreError> {
+        let mut this = doc! { "at": "$$NOW", "state": state.as_str() };
+        if let Some(note) = note {
+            this.insert("note", literal(note));
+        }
+        let before = doc! { "$ifNull": ["$tries", []] };
+        let tries = doc! { "$concatArrays": [before, [this]] };
+        set.insert("tries", doc! { "$slice": [tries, -MAX_TRIES_KEPT] });
         let own = doc! { "_id": &message.id, "claim": message.claim };
         let mut gone = vec![Bson::from("claim")];
-        if forget_note {
+        if note.is_none() {
             gone.push("note".into());
+        }
+        if state == State::Refused {
+            // What is refused has told nothing: the same news may come in a message that is right.
+            gone.push("ipn_key".into());
         }
         let change = vec![doc! { "$set": set }, doc! { "$unset": gone }];
         self.documents.update_one(own, change).await?;
@@ -259,6 +301,11 @@ impl Messages {
             .find_one_and_update(doc! { "_id": id }, again)
             .return_document(ReturnDocument::After)
             .await?)
+    }
+
+    /// Reads one. Index used: `_id`.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<MessageDocument>, StoreError> {
+        Ok(self.documents.find_one(doc! { "_id": id }).await?)
     }
 
     /// Messages, newest first, from the place after `after`. Index used: `newest`, `newest_by_state`.

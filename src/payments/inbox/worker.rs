@@ -1,6 +1,6 @@
 //! Workers: each takes the message that is due longest and follows it, until none is due.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    faults::{Plant, Point, crash_point, planted},
     mongo::StoreError,
     payments::{Hint, HintError, HintSink, paypal::VerifyError},
 };
@@ -23,7 +24,9 @@ use crate::{
 const WORKERS: usize = 4;
 /// How often a worker looks without being woken: for messages put off, and those of other nodes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a hint may be followed: within the lease, with time to spare for asking PayPal back.
+/// How often a claim is renewed while its message is followed: several times within its lease.
+const HOLD_EVERY: Duration = Duration::from_secs(3);
+/// How long a hint may be followed.
 const FOLLOW: Duration = Duration::from_secs(90);
 /// Pause after the database failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
@@ -109,13 +112,15 @@ impl Worker {
     }
 
     async fn process(&self, message: &MessageDocument) {
-        let verdict = match self.follow(message).await {
+        crash_point(Point::InboxClaimed);
+        let verdict = match self.follow_holding(message).await {
             Ok(verdict) => verdict,
             Err(error) => Verdict::NotNow {
                 reason: error.to_string(),
                 after: None,
             },
         };
+        crash_point(Point::Effect);
         let age = Timestamp::now()
             .millis()
             .saturating_sub(message.received_at.millis());
@@ -147,6 +152,21 @@ impl Worker {
         }
     }
 
+    /// Follows the message and holds its claim meanwhile.
+    async fn follow_holding(&self, message: &MessageDocument) -> Result<Verdict, StoreError> {
+        let mut following = pin!(self.follow(message));
+        loop {
+            tokio::select! {
+                verdict = &mut following => return verdict,
+                () = sleep(HOLD_EVERY) => {
+                    if let Err(error) = self.inbox.messages.hold(message).await {
+                        tracing::warn!(inbox.id = message.id, %error, "a claim cannot be renewed now");
+                    }
+                }
+            }
+        }
+    }
+
     async fn follow(&self, message: &MessageDocument) -> Result<Verdict, StoreError> {
         match message.kind {
             Kind::Webhook => Ok(self.follow_event(&message.body.bytes).await),
@@ -167,7 +187,7 @@ impl Worker {
 
     async fn follow_ipn(&self, message: &MessageDocument) -> Result<Verdict, StoreError> {
         let body = &message.body.bytes;
-        if !message.vouched_for {
+        if !message.vouched_for && !planted(Plant::IpnUnverified) {
             match self.inbox.paypal.verify_ipn(body).await {
                 Ok(()) => {}
                 Err(VerifyError::False(reason)) => {
@@ -219,6 +239,7 @@ fn verdict(outcome: Result<Result<(), HintError>, JoinError>) -> Verdict {
             reason,
             after: retry_after,
         },
+        Ok(Err(HintError::Refused { reason })) => Verdict::over(State::Refused, reason),
         Ok(Err(HintError::Failed { reason })) => Verdict::Failed(reason),
         Err(error) if error.is_panic() => {
             metrics::counter!("bodega_panics_total").increment(1);

@@ -78,6 +78,15 @@ impl Amount {
         })
     }
 
+    /// Reads PayPal's form where value and currency come apart; see [`Amount::money`].
+    pub(super) fn read(value: &str, currency_code: &str) -> Option<Money> {
+        let amount = Self {
+            currency_code: currency_code.to_owned(),
+            value: value.to_owned(),
+        };
+        amount.money()
+    }
+
     /// Reads PayPal's form; `None` for whatever is not an exact amount of a currency PayPal takes, which
     /// never counts as paid.
     pub(super) fn money(&self) -> Option<Money> {
@@ -132,11 +141,7 @@ mod tests {
     }
 
     fn read(value: &str, code: &str) -> Option<i64> {
-        let amount = Amount {
-            currency_code: code.to_owned(),
-            value: value.to_owned(),
-        };
-        amount.money().map(|money| money.amount)
+        Amount::read(value, code).map(|money| money.amount)
     }
 
     #[test]

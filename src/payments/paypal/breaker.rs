@@ -51,10 +51,14 @@ impl Breaker {
     pub(super) fn failed(&self, now: Instant) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.failures = state.failures.saturating_add(1);
+        if state.failures >= THRESHOLD {
+            // Counted from the end of a failed probe: whoever comes next is refused at once, however long
+            // the probe took.
+            state.last_probe = Some(now);
+        }
         if state.failures == THRESHOLD {
             metrics::counter!("bodega_paypal_breaker_opened_total").increment(1);
             tracing::error!("paypal does not answer: calls are refused, one a second tries again");
-            state.last_probe = Some(now);
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Calls to PayPal: one time budget for a call, tries included; the only layer that tries again.
+//!
+//! One try may take half of the budget at most, so that a peer that took the request and fell silent is
+//! asked once more, under the same request id.
 
 use std::time::Duration;
 
@@ -130,7 +133,8 @@ impl Client {
         let (mut tries, mut may_be_done, mut renewed) = (0, false, false);
         loop {
             tries += 1;
-            let fault = match self.attempt(request, deadline).await {
+            let until = deadline.min(Instant::now() + self.budget / 2);
+            let fault = match self.attempt(request, until).await {
                 Ok(reply) => {
                     report(request, began, tries, Ok(&reply));
                     return Ok(reply);

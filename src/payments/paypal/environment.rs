@@ -1,25 +1,26 @@
-//! Which PayPal the shop talks to: live, sandbox, or something else, such as a simulator.
+//! Which PayPal the shop talks to: live or sandbox.
 
 use paypal_rs::{LIVE_ENDPOINT, PaypalEnv, SANDBOX_ENDPOINT};
 
-/// PayPal's environment, told by the base URL.
+use crate::config::PayPalConfig;
+
+/// PayPal's environment. What belongs to the other one is never taken
+/// (`docs/decisions/0010-one-paypal-environment.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Environment {
     /// Real money.
     Live,
-    /// PayPal's test system.
+    /// Test money: PayPal's test system, or a stand-in.
     Sandbox,
-    /// Anything else; what differs between live and sandbox is taken either way.
-    Other,
 }
 
 impl Environment {
-    /// Told by `base_url`, as configured.
-    pub(super) fn of(base_url: &str) -> Self {
-        match base_url {
-            LIVE_ENDPOINT => Self::Live,
-            SANDBOX_ENDPOINT => Self::Sandbox,
-            _ => Self::Other,
+    /// As configured.
+    pub(super) fn of(config: &PayPalConfig) -> Self {
+        if config.is_live() {
+            Self::Live
+        } else {
+            Self::Sandbox
         }
     }
 
@@ -28,23 +29,14 @@ impl Environment {
         match self {
             Self::Live => &["api.paypal.com", "api-m.paypal.com"],
             Self::Sandbox => &["api.sandbox.paypal.com", "api-m.sandbox.paypal.com"],
-            Self::Other => &[
-                "api.paypal.com",
-                "api-m.paypal.com",
-                "api.sandbox.paypal.com",
-                "api-m.sandbox.paypal.com",
-            ],
         }
     }
 
-    /// Names that a signing certificate may be made out to.
-    pub(super) const fn certificate_names(self) -> &'static [&'static str] {
-        const LIVE: &str = "messageverificationcerts.paypal.com";
-        const SANDBOX: &str = "messageverificationcerts.sandbox.paypal.com";
+    /// The name that a signing certificate must be made out to.
+    pub(super) const fn certificate_name(self) -> &'static str {
         match self {
-            Self::Live => &[LIVE],
-            Self::Sandbox => &[SANDBOX],
-            Self::Other => &[LIVE, SANDBOX],
+            Self::Live => "messageverificationcerts.paypal.com",
+            Self::Sandbox => "messageverificationcerts.sandbox.paypal.com",
         }
     }
 
@@ -53,16 +45,15 @@ impl Environment {
         match self {
             Self::Live => !test,
             Self::Sandbox => test,
-            Self::Other => true,
         }
     }
 }
 
 /// The frame's own word for where calls go.
 pub(super) fn frame(base_url: &str) -> PaypalEnv {
-    match Environment::of(base_url) {
-        Environment::Live => PaypalEnv::Live,
-        Environment::Sandbox => PaypalEnv::Sandbox,
-        Environment::Other => PaypalEnv::Mock(base_url.to_owned()),
+    match base_url {
+        LIVE_ENDPOINT => PaypalEnv::Live,
+        SANDBOX_ENDPOINT => PaypalEnv::Sandbox,
+        elsewhere => PaypalEnv::Mock(elsewhere.to_owned()),
     }
 }

@@ -7,7 +7,10 @@ use super::{
     amount::Amount,
     wire::{CaptureWire, RefundWire, lenient},
 };
-use crate::payments::{CaptureId, Dispute, Hint, ProviderOrderId};
+use crate::{
+    clock::Timestamp,
+    payments::{CaptureId, Dispute, Hint, ProviderOrderId},
+};
 
 /// The longest id of an event that is taken as one; PayPal's have 40 characters.
 const MAX_ID: usize = 100;
@@ -74,6 +77,10 @@ struct DisputeResource {
     dispute_amount: Option<Amount>,
     #[serde(default, deserialize_with = "lenient")]
     dispute_outcome: Option<OutcomeResource>,
+    #[serde(default, deserialize_with = "lenient")]
+    create_time: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    update_time: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +137,8 @@ fn hint(kind: &str, resource: Value) -> Result<Option<Hint>, EventError> {
                 checkout: capture
                     .reference
                     .and_then(|reference| reference.parse().ok()),
+                // An event is a hint; how much was captured is read from PayPal.
+                claimed: None,
             }
         }
         "PAYMENT.CAPTURE.REFUNDED" | "PAYMENT.CAPTURE.REVERSED" => {
@@ -192,6 +201,10 @@ fn dispute(dispute: DisputeResource) -> Result<Dispute, EventError> {
             .and_then(|outcome| outcome.outcome_code)
             .map(word),
         amount: dispute.dispute_amount.and_then(|amount| amount.money()),
+        updated_at: dispute
+            .update_time
+            .or(dispute.create_time)
+            .and_then(|time| Timestamp::parse(&time).ok()),
     })
 }
 
@@ -247,7 +260,8 @@ mod tests {
             Hint::Capture {
                 capture: capture("5B223658W54364539"),
                 order: Some(order("0PF373004F060160X")),
-                checkout: None
+                checkout: None,
+                claimed: None
             }
         );
         assert_eq!(
@@ -255,7 +269,8 @@ mod tests {
             Hint::Capture {
                 capture: capture("7NW873794T343360M"),
                 order: None,
-                checkout: None
+                checkout: None,
+                claimed: None
             }
         );
         assert_eq!(
@@ -295,6 +310,7 @@ mod tests {
             capture: capture("C1"),
             order: Some(order("O1")),
             checkout: "662e41f09c1d4c3a8f0b7a11".parse().ok(),
+            claimed: None,
         };
         assert_eq!(read(body).unwrap().hint, Ok(Some(expected)));
     }

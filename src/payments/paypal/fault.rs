@@ -28,6 +28,8 @@ pub(super) enum Fault {
     /// An error answer that is not PayPal's: a proxy's, a page.
     Foreign {
         status: u16,
+        /// Empty where it carries none.
+        debug_id: String,
         after: Option<Duration>,
     },
     /// An answer of success that cannot be read.
@@ -68,7 +70,11 @@ impl Fault {
         let Some((body, name)) =
             read.and_then(|mut body| body.name.take().or(body.error.take()).map(|n| (body, n)))
         else {
-            return Self::Foreign { status, after };
+            return Self::Foreign {
+                status,
+                debug_id: debug_id.to_owned(),
+                after,
+            };
         };
         let issue = body
             .details
@@ -161,7 +167,9 @@ impl fmt::Display for Fault {
                 } = error;
                 write!(f, "{status} {issue} (debug id {debug_id})")
             }
-            Self::Foreign { status, .. } => write!(f, "{status} that is not PayPal's"),
+            Self::Foreign {
+                status, debug_id, ..
+            } => write!(f, "{status} that is not PayPal's (debug id {debug_id})"),
             Self::Unreadable(reason) => write!(f, "unreadable answer: {reason}"),
         }
     }

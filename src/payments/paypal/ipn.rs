@@ -2,8 +2,8 @@
 //!
 //! <https://developer.paypal.com/api/nvp-soap/ipn/IPNIntro/>. A message proves nothing until PayPal,
 //! asked over TLS with the very same bytes, says `VERIFIED`; and even then only a message about our
-//! account and this environment is acted upon. Amounts are not compared here: whoever follows the hint
-//! reads them from PayPal.
+//! account and this environment is acted upon. What it says was paid goes with the hint: whoever follows
+//! it compares that with the shop's own record, and reads the capture from PayPal.
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
@@ -11,9 +11,11 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 use reqwest::{StatusCode, header};
 use tokio::time::timeout;
 
-use super::{SetupError, VerifyError, environment::Environment, transport};
+use super::{SetupError, VerifyError, amount::Amount, environment::Environment, transport};
 use crate::{
     config::PayPalConfig,
+    id::CheckoutId,
+    money::Money,
     payments::{CaptureId, Hint, ProviderRefundId},
 };
 
@@ -46,6 +48,9 @@ pub enum IpnError {
     /// The money went to another account.
     #[error("the receiver is not this shop")]
     ForeignReceiver,
+    /// A payment without an amount that can be read.
+    #[error("it says no amount")]
+    NoAmount,
     /// A test message in the live shop, or the other way round.
     #[error("it belongs to another environment")]
     ForeignEnvironment,
@@ -67,7 +72,7 @@ impl IpnDesk {
             http: transport::client()?,
             verify_url: config.ipn_verify_url.clone(),
             receiver: config.receiver_email.trim().to_owned(),
-            environment: Environment::of(&config.base_url),
+            environment: Environment::of(config),
             budget: Duration::from_secs(config.timeout_seconds),
         })
     }
@@ -129,41 +134,59 @@ impl IpnDesk {
         }
         let status = field("payment_status").unwrap_or_default();
         let transaction = field("txn_id").and_then(CaptureId::parse);
+        let gross = field("mc_gross").zip(field("mc_currency"));
+        let about = About {
+            parent: field("parent_txn_id").and_then(CaptureId::parse),
+            checkout: field("custom").and_then(|custom| custom.parse().ok()),
+            gross: gross.and_then(|(value, currency)| Amount::read(value, currency)),
+        };
+        let hint = match &transaction {
+            Some(id) => hint(status, id, about)?,
+            None => None,
+        };
         Ok(Ipn {
-            hint: transaction
-                .as_ref()
-                .and_then(|id| hint(status, id, field("parent_txn_id"), field("custom"))),
+            hint,
             key: transaction.map(|id| format!("{id}:{status:.40}")),
         })
     }
 }
 
-/// What a transaction's status says. The transaction of a payment is its capture; refunds and reversals
-/// are transactions of their own and name the capture as their parent.
-fn hint(
-    status: &str,
-    transaction: &CaptureId,
-    parent: Option<&str>,
-    custom: Option<&str>,
-) -> Option<Hint> {
-    let parent = parent.and_then(CaptureId::parse);
-    let look_at = |capture: CaptureId| Hint::Capture {
+/// What a message says about its transaction.
+struct About {
+    parent: Option<CaptureId>,
+    checkout: Option<CheckoutId>,
+    gross: Option<Money>,
+}
+
+/// What a transaction's status says. The transaction of a payment is its capture, and its amount must be
+/// there; refunds and reversals are transactions of their own and name the capture as their parent.
+fn hint(status: &str, transaction: &CaptureId, about: About) -> Result<Option<Hint>, IpnError> {
+    let About {
+        parent,
+        checkout,
+        gross,
+    } = about;
+    let look_at = |capture: CaptureId, claimed: Option<Money>| Hint::Capture {
         capture,
         order: None,
-        checkout: custom.and_then(|custom| custom.parse().ok()),
+        checkout,
+        claimed,
     };
     let refund = ProviderRefundId::parse(transaction.as_str());
-    match (status, parent) {
-        ("Completed" | "Pending" | "Denied" | "Failed", _) => Some(look_at(transaction.clone())),
+    Ok(match (status, parent) {
+        ("Completed" | "Pending" | "Denied" | "Failed", _) => {
+            let claimed = gross.ok_or(IpnError::NoAmount)?;
+            Some(look_at(transaction.clone(), Some(claimed)))
+        }
         ("Refunded" | "Partially_Refunded", Some(capture)) => Some(Hint::Refund {
             capture,
             refund,
             total_refunded: None,
         }),
         ("Reversed", Some(capture)) => Some(Hint::Reversal { capture, refund }),
-        ("Canceled_Reversal", Some(capture)) => Some(look_at(capture)),
+        ("Canceled_Reversal", Some(capture)) => Some(look_at(capture, None)),
         _ => None,
-    }
+    })
 }
 
 /// The fields of a form, in the encoding that the form itself names.
@@ -212,7 +235,7 @@ fn unescaped(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payments::paypal::testing::{Reply, Stub, config, shared};
+    use crate::payments::paypal::testing::{Reply, Stub, config, shared, usd};
 
     fn desk(base_url: &str, receiver: &str) -> IpnDesk {
         let mut config = config(base_url, 1);
@@ -257,6 +280,7 @@ mod tests {
             capture: capture("61E67681CH3238416"),
             order: None,
             checkout: None,
+            claimed: Some(usd(1_995)),
         };
         assert_eq!(read.hint, Some(expected));
         let reversed =
@@ -281,11 +305,15 @@ mod tests {
         );
         let custom = "662e41f09c1d4c3a8f0b7a11";
         assert_eq!(
-            read(&format!("payment_status=Pending&txn_id=C1&custom={custom}")).hint,
+            read(&format!(
+                "payment_status=Pending&txn_id=C1&custom={custom}&mc_gross=32.50&mc_currency=USD"
+            ))
+            .hint,
             Some(Hint::Capture {
                 capture: capture("C1"),
                 order: None,
-                checkout: custom.parse().ok()
+                checkout: custom.parse().ok(),
+                claimed: Some(usd(3_250)),
             })
         );
         assert_eq!(read("payment_status=In-Progress&txn_id=C1").hint, None);
@@ -297,6 +325,22 @@ mod tests {
             }
         );
         assert_eq!(read("payment_status=Completed&txn_id=../x").key, None);
+        for gross in [
+            "",
+            "mc_gross=32.50",
+            "mc_currency=USD",
+            "mc_gross=32,50&mc_currency=USD",
+            "mc_gross=1e3&mc_currency=USD",
+            "mc_gross=32.50&mc_currency=KWD",
+        ] {
+            let message =
+                format!("test_ipn=1&business=a@b.c&payment_status=Completed&txn_id=C1&{gross}");
+            assert_eq!(
+                desk.read(message.as_bytes()),
+                Err(IpnError::NoAmount),
+                "{gross}"
+            );
+        }
     }
 
     #[test]
@@ -313,7 +357,7 @@ mod tests {
         );
         let live = desk(paypal_rs::LIVE_ENDPOINT, receiver);
         assert_eq!(live.read(&guide), Err(IpnError::ForeignEnvironment));
-        let real = b"receiver_email=a@b.c&payment_status=Completed&txn_id=C1";
+        let real = b"receiver_email=a@b.c&payment_status=Completed&txn_id=C1&mc_gross=1.00&mc_currency=USD";
         assert_eq!(
             sandbox("a@b.c").read(real),
             Err(IpnError::ForeignEnvironment)

@@ -20,7 +20,7 @@ mod ipn;
 mod provider;
 mod request;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 mod token;
 mod transport;
 mod webhook;
@@ -53,6 +53,8 @@ pub struct PayPal {
     client: client::Client,
     webhooks: webhook::Verifier,
     ipn: ipn::IpnDesk,
+    /// The account that the money must go to; empty where it is not configured.
+    receiver: String,
 }
 
 impl PayPal {
@@ -65,6 +67,7 @@ impl PayPal {
             client: client::Client::new(config)?,
             webhooks: webhook::Verifier::new(config)?,
             ipn: ipn::IpnDesk::new(config)?,
+            receiver: config.receiver_email.trim().to_owned(),
         })
     }
 

@@ -61,7 +61,7 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<Token, Fault> {
         let Ok(mut held) = timeout_at(deadline, self.held.lock()).await else {
-            return Err(not_sent("waited too long for an access token", false));
+            return Err(not_sent("waited too long for an access token", true));
         };
         if let Some(held) = held
             .as_ref()
@@ -99,7 +99,11 @@ impl Tokens {
             .body("grant_type=client_credentials");
         let reply = transport::exchange(request, breaker, deadline)
             .await
-            .map_err(|fault| not_sent(&format!("no access token: {fault}"), true))?;
+            .map_err(|fault| match fault {
+                // Refused at once, like any other call: there is nothing to wait for.
+                Fault::Open(_) => fault,
+                other => not_sent(&format!("no access token: {other}"), true),
+            })?;
         let grant = read_grant(&reply)?;
         metrics::counter!("bodega_paypal_tokens_total").increment(1);
         let life = Duration::from_secs(grant.expires_in);

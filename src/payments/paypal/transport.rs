@@ -43,6 +43,13 @@ pub(super) async fn exchange(
     breaker: &Breaker,
     deadline: Instant,
 ) -> Result<Reply, Fault> {
+    if Instant::now() >= deadline {
+        return Err(Fault::NotSent {
+            reason: "no time is left".to_owned(),
+            retry: false,
+            after: None,
+        });
+    }
     breaker.admit(Instant::now()).map_err(Fault::Open)?;
     let exchanged = timeout_at(deadline, send_and_read(request)).await;
     let exchanged = exchanged.unwrap_or_else(|_elapsed| Err(Fault::Lost("timed out".to_owned())));

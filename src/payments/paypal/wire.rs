@@ -36,6 +36,8 @@ pub(super) struct OrderWire {
 #[derive(Debug, Deserialize)]
 struct PurchaseUnitWire {
     #[serde(default, deserialize_with = "lenient")]
+    amount: Option<Amount>,
+    #[serde(default, deserialize_with = "lenient")]
     custom_id: Option<String>,
     #[serde(default)]
     payments: Option<PaymentsWire>,
@@ -59,9 +61,18 @@ pub(super) struct CaptureWire {
     #[serde(default, deserialize_with = "lenient")]
     custom_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    invoice_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    payee: Option<PayeeWire>,
+    #[serde(default, deserialize_with = "lenient")]
     supplementary_data: Option<SupplementaryDataWire>,
     #[serde(default, deserialize_with = "lenient")]
     links: Option<Vec<LinkWire>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PayeeWire {
+    email_address: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,7 +132,25 @@ fn amount(amount: Option<&Amount>) -> Option<Money> {
     amount.and_then(Amount::money)
 }
 
+/// Whether a browser may be sent there; anything but http(s) would be run or opened on the buyer's side.
+fn is_page(link: &str) -> bool {
+    url::Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "https" | "http"))
+}
+
 impl OrderWire {
+    /// Whether the order is for exactly this, as far as the answer says what it is for.
+    pub(super) fn is_for(&self, reference: &str, total: Money) -> bool {
+        let units = self.purchase_units.as_deref().unwrap_or_default();
+        units.len() <= 1
+            && units.iter().all(|unit| {
+                unit.custom_id.as_deref().is_none_or(|id| id == reference)
+                    && unit
+                        .amount
+                        .as_ref()
+                        .is_none_or(|amount| amount.money() == Some(total))
+            })
+    }
+
     /// The order in the shop's words.
     pub(super) fn into_order(self) -> Result<ProviderOrder, BadId> {
         let id = ProviderOrderId::parse(&self.id).ok_or(BadId)?;
@@ -144,7 +173,8 @@ impl OrderWire {
             .links
             .into_iter()
             .flatten()
-            .find(|link| matches!(link.rel.as_str(), "payer-action" | "approve"));
+            .find(|link| matches!(link.rel.as_str(), "payer-action" | "approve"))
+            .filter(|link| is_page(&link.href));
         Ok(ProviderOrder {
             id,
             status: order_status(self.status),
@@ -190,6 +220,8 @@ impl CaptureWire {
             },
             amount: amount(self.amount.as_ref()),
             reference: self.custom_id,
+            invoice: self.invoice_id,
+            payee: self.payee.and_then(|payee| payee.email_address),
             order,
         })
     }

@@ -5,12 +5,22 @@ mod client;
 mod process;
 mod stream;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use process::{Running, free_port, run_to_end};
 use serde_json::{Value, json};
 pub(crate) use stream::{EventSource, Socket};
+
+use crate::paypal_openapi::{Extent, Judge};
+
+/// The id under which the shop's webhook is registered: letters and digits, as PayPal's are.
+pub(crate) const WEBHOOK_ID: &str = "WHSIMTEST";
+/// The simulator's record within a shop's folder.
+const RECORD: &str = "paypal.jsonl";
 
 /// The longest that anything asynchronous may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -24,12 +34,17 @@ pub(crate) fn mongodb_uri() -> String {
     })
 }
 
-/// The folder of real catalogues and PayPal samples beside the repository.
-pub(crate) fn shared_dir() -> std::path::PathBuf {
-    let folder = std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
+/// Where real catalogues and PayPal's documents lie, beside the repository and not part of it.
+fn shared_path() -> std::path::PathBuf {
+    std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
         std::path::PathBuf::from,
-    );
+    )
+}
+
+/// The folder of real catalogues and PayPal samples beside the repository.
+pub(crate) fn shared_dir() -> std::path::PathBuf {
+    let folder = shared_path();
     assert!(
         folder.is_dir(),
         "{} is absent: the tests over real catalogues need it",
@@ -46,6 +61,22 @@ pub(crate) fn scaled(small: usize, full: usize) -> usize {
         Ok(form) => panic!("BODEGA_TORTURE is {form:?}: only \"full\" is known"),
         Err(_) => small,
     }
+}
+
+/// Judges what went over the wire between a shop and the simulator by PayPal's own documents; `None`,
+/// said aloud, where they are absent.
+pub(crate) fn judge(record: &std::path::Path, extent: Extent) -> Option<BTreeMap<String, usize>> {
+    let Some(mut judge) = Judge::load(&shared_path().join("paypal")) else {
+        eprintln!("NOT CHECKED: PayPal's OpenAPI documents are absent, see BODEGA_SHARED_DIR");
+        return None;
+    };
+    let wrong = judge.file(record, extent);
+    assert!(
+        wrong.is_empty(),
+        "PayPal's documents say otherwise:\n{}",
+        wrong.join("\n")
+    );
+    Some(judge.seen)
 }
 
 /// Waits until `probe` has something, polling; fails the test when it takes too long.
@@ -68,9 +99,24 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     simulator: Vec<String>,
+    configuration: String,
+    clock: Option<String>,
 }
 
 impl Setup {
+    /// Gives the shop a configuration file, for keys that the environment cannot say.
+    pub(crate) fn configured(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.configuration);
+        self
+    }
+
+    /// Lets the shop's node live at another time than the database: `+1d` is a day ahead. The monotonic
+    /// clock is left alone.
+    pub(crate) fn at(mut self, offset: &str) -> Self {
+        self.clock = Some(offset.to_owned());
+        self
+    }
+
     /// Sets a key of the shop's configuration.
     pub(crate) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.environment
@@ -119,7 +165,7 @@ impl TestShop {
             "--client-secret",
             "sim-secret",
             "--webhook-id",
-            "WH-SIM-TEST",
+            WEBHOOK_ID,
             "--webhook-url",
             &hook,
             "--ipn-url",
@@ -130,6 +176,8 @@ impl TestShop {
             "100",
             "--certs-dir",
             certs.to_str().unwrap(),
+            "--record",
+            folder.join(RECORD).to_str().unwrap(),
         ]
         .map(str::to_owned)
         .to_vec();
@@ -147,7 +195,7 @@ impl TestShop {
             ("PAYPAL__BASE_URL", simulator.url.clone()),
             ("PAYPAL__CLIENT_ID", "sim-client".into()),
             ("PAYPAL__CLIENT_SECRET", "sim-secret".into()),
-            ("PAYPAL__WEBHOOK_ID", "WH-SIM-TEST".into()),
+            ("PAYPAL__WEBHOOK_ID", WEBHOOK_ID.into()),
             ("PAYPAL__CERT_HOSTS", "127.0.0.1".into()),
             (
                 "PAYPAL__CERT_ROOTS_FILE",
@@ -161,6 +209,8 @@ impl TestShop {
             ("PAYPAL__TIMEOUT_SECONDS", "5".into()),
             ("RATE_LIMIT__ENABLED", "false".into()),
             ("CHECKOUT__RECONCILE_SECONDS", "1".into()),
+            // Every buyer of a test comes from one address.
+            ("CHECKOUT__MAX_HELD_PER_ADDRESS", "1000000".into()),
             (
                 "LOG__FILTER",
                 std::env::var("BODEGA_TEST_LOG").unwrap_or_else(|_| "warn".into()),
@@ -168,6 +218,15 @@ impl TestShop {
         ]
         .map(|(key, value)| (format!("BODEGA__{key}"), value))
         .to_vec();
+        if !setup.configuration.is_empty() {
+            let config = folder.join("config");
+            std::fs::create_dir_all(&config).unwrap();
+            std::fs::write(config.join("default.toml"), setup.configuration).unwrap();
+            environment.push(("BODEGA_CONFIG_DIR".into(), config.display().to_string()));
+        }
+        if let Some(offset) = setup.clock {
+            environment.extend(clock_at(&offset));
+        }
         environment.extend(setup.environment);
         let server = Self::serve(&environment).await;
         Self {
@@ -200,9 +259,34 @@ impl TestShop {
         self.server = Self::serve(&self.environment).await;
     }
 
+    /// Has the server end by itself at a point of the way (`CRASH_AT`), from a new start on.
+    pub(crate) async fn crash_at(&mut self, point: &str) {
+        let mut environment = self.environment.clone();
+        environment.push(("CRASH_AT".into(), point.into()));
+        self.server.kill();
+        self.server = Self::serve(&environment).await;
+    }
+
+    /// Starts another node over the same database, at a port of its own.
+    pub(crate) async fn node(&self, port: u16) -> Running {
+        let mut environment = self.environment.clone();
+        environment.push(("BODEGA__SERVER__BIND".into(), format!("127.0.0.1:{port}")));
+        Self::serve(&environment).await
+    }
+
     /// Starts a second node over the same database.
     pub(crate) async fn second_node(&self) -> Running {
+        self.another_node(Vec::new()).await
+    }
+
+    /// Starts a second node whose clock is off by `offset`.
+    pub(crate) async fn second_node_at(&self, offset: &str) -> Running {
+        self.another_node(clock_at(offset)).await
+    }
+
+    async fn another_node(&self, also: Vec<(String, String)>) -> Running {
         let mut environment = self.environment.clone();
+        environment.extend(also);
         environment.push(("BODEGA__SERVER__BIND".into(), "127.0.0.1:0".into()));
         Self::serve(&environment).await
     }
@@ -236,6 +320,11 @@ impl TestShop {
         Client::new(&self.server.url)
     }
 
+    /// Every exchange with PayPal so far, and every event from there.
+    pub(crate) fn record(&self) -> std::path::PathBuf {
+        self.folder.join(RECORD)
+    }
+
     /// The simulator's control API.
     pub(crate) fn paypal(&self) -> Client {
         Client::new(&self.simulator.url)
@@ -243,8 +332,13 @@ impl TestShop {
 
     /// A new customer, signed in.
     pub(crate) async fn customer(&self) -> Client {
+        self.customer_at(&self.server.url).await
+    }
+
+    /// A new customer, signed in at another node.
+    pub(crate) async fn customer_at(&self, node: &str) -> Client {
         let email = format!("c{}@example.com", bson::oid::ObjectId::new());
-        let mut client = self.guest();
+        let mut client = Client::new(node);
         let body = json!({ "email": email, "password": "correct horse battery" });
         let answer = client.post("/api/auth/register", &body).await.expect(201);
         client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
@@ -322,6 +416,11 @@ impl Drop for TestShop {
     fn drop(&mut self) {
         self.server.kill();
         self.simulator.kill();
+        // Whatever the test is about: what the shop sends is what PayPal documents, and so is what the
+        // simulator answers.
+        if !std::thread::panicking() {
+            judge(&self.record(), Extent::Both);
+        }
         // Left behind only where a test has failed and somebody wants to look.
         let _left_behind = std::fs::remove_dir_all(&self.folder);
         let database = self.database.clone();
@@ -337,6 +436,26 @@ impl Drop for TestShop {
         });
         dropping.join().unwrap();
     }
+}
+
+/// The environment in which a process's wall clock is off by `offset`; its monotonic clock runs on. Needs
+/// libfaketime, which `scripts/fetch-faketime` finds or fetches.
+pub(crate) fn clock_at(offset: &str) -> Vec<(String, String)> {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch-faketime");
+    let found = std::process::Command::new(script).output().unwrap();
+    let library = String::from_utf8(found.stdout).unwrap();
+    assert!(
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
+    );
+    [
+        ("LD_PRELOAD", library.trim()),
+        ("FAKETIME", offset),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec()
 }
 
 /// US dollars in cents.

@@ -2,6 +2,8 @@
 
 mod page;
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse,
     http::{StatusCode, header},
@@ -12,9 +14,16 @@ use serde_json::json;
 
 use crate::{
     events::shape::Event,
-    orders::model::{Order, OrderStatus, Outcome, Payer},
+    orders::model::{Notice, Order, OrderStatus, Outcome, Payer},
     world::{Simulator, World},
 };
+
+/// The outcome that is paid, but takes its time.
+pub(crate) const SLOW: &str = "slow";
+/// The longest that the page waits for a shop to hear of an approval.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The token in the page's URL.
 #[derive(Debug, Deserialize)]
@@ -22,17 +31,44 @@ pub(crate) struct Token {
     token: Option<String>,
 }
 
-/// What the buyer chose.
+/// What the buyer chose on the page.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Choice {
+pub(crate) struct Chosen {
     token: String,
     choice: String,
+    #[serde(default)]
+    notice: Notice,
+}
+
+/// How a buyer approves.
+#[derive(Debug, Clone)]
+pub(crate) struct Decision {
+    /// Who.
+    pub(crate) payer: Payer,
+    /// What captures come to.
+    pub(crate) outcome: Outcome,
+    /// Whether a capture takes its time.
+    pub(crate) slow: bool,
+    /// When the shop hears of it.
+    pub(crate) notice: Notice,
+}
+
+impl Default for Decision {
+    /// Somebody pays, at once.
+    fn default() -> Self {
+        Self {
+            payer: Payer::default(),
+            outcome: Outcome::Complete,
+            slow: false,
+            notice: Notice::Usual,
+        }
+    }
 }
 
 /// What an approval may come to, by the word in forms and control calls.
 pub(crate) fn outcome(word: &str, reason: Option<String>, count: Option<u32>) -> Option<Outcome> {
     match word {
-        "complete" => Some(Outcome::Complete),
+        "complete" | SLOW => Some(Outcome::Complete),
         "pending" => Some(Outcome::Pending(
             reason.unwrap_or_else(|| "ECHECK".to_owned()),
         )),
@@ -47,12 +83,7 @@ pub(crate) fn outcome(word: &str, reason: Option<String>, count: Option<u32>) ->
 }
 
 /// The buyer approves. Approving again is harmless and may choose another outcome.
-pub(crate) fn approve(
-    world: &mut World,
-    id: &str,
-    payer: Payer,
-    outcome: Outcome,
-) -> Result<(), String> {
+pub(crate) fn approve(world: &mut World, id: &str, decision: Decision) -> Result<(), String> {
     let now = world.now();
     let deadline = now.saturating_add(world.settings.order_life());
     let order = world
@@ -63,8 +94,10 @@ pub(crate) fn approve(
         return Err("order has expired".to_owned());
     }
     let news = order
-        .approve(payer, outcome, now, deadline)
+        .approve(decision.payer, decision.outcome, now, deadline)
         .map_err(|status| format!("order is {}", status.word()))?;
+    order.slow = decision.slow;
+    order.notice = decision.notice;
     let payer_id = order.payer.as_ref().map(|payer| payer.account_id.clone());
     world.orders.watch(id, deadline);
     world.record(
@@ -190,7 +223,7 @@ pub(crate) async fn show(token: web::Query<Token>, sim: web::Data<Simulator>) ->
     }
     if world.settings.auto_approve {
         // An order that is past approval shows its page below.
-        let _ = approve(&mut world, &id, Payer::default(), Outcome::Complete);
+        let _ = approve(&mut world, &id, Decision::default());
         if let Some(url) = world.orders.get(&id).and_then(return_url) {
             return go(&url);
         }
@@ -214,34 +247,70 @@ pub(crate) async fn show(token: web::Query<Token>, sim: web::Data<Simulator>) ->
 }
 
 /// `POST /checkoutnow`: does what the buyer chose and sends the browser back to the shop.
-pub(crate) async fn choose(form: web::Form<Choice>, sim: web::Data<Simulator>) -> HttpResponse {
-    let Choice { token: id, choice } = form.into_inner();
-    let mut world = sim.lock();
+pub(crate) async fn choose(form: web::Form<Chosen>, sim: web::Data<Simulator>) -> HttpResponse {
+    let Chosen {
+        token: id,
+        choice,
+        notice,
+    } = form.into_inner();
     if choice == "cancel" {
-        let Some(order) = world.orders.get(&id) else {
-            return gone();
-        };
-        let target = cancel_url(order);
-        world.record("order.cancelled", json!({ "id": id }));
-        let text = "You cancelled. You may close this page.";
-        return target.map_or_else(
-            || html(StatusCode::OK, page::note("Cancelled", text, None)),
-            |url| go(&url),
-        );
+        return cancelled(&mut sim.lock(), &id);
     }
     let Some(outcome) = outcome(&choice, None, None) else {
         return gone();
     };
-    if let Err(reason) = approve(&mut world, &id, Payer::default(), outcome) {
+    let decision = Decision {
+        payer: Payer::default(),
+        outcome,
+        slow: choice == SLOW,
+        notice,
+    };
+    if let Err(reason) = approve(&mut sim.lock(), &id, decision) {
         let text = format!("This payment can not be approved: {reason}.");
         return html(
             StatusCode::CONFLICT,
             page::note("Not possible", &text, None),
         );
     }
+    if notice == Notice::Before {
+        until_told(&sim, &id).await;
+    }
     let text = "You approved. You may return to the shop.";
-    world.orders.get(&id).and_then(return_url).map_or_else(
+    sim.lock().orders.get(&id).and_then(return_url).map_or_else(
         || html(StatusCode::OK, page::note("Approved", text, None)),
         |url| go(&url),
     )
+}
+
+fn cancelled(world: &mut World, id: &str) -> HttpResponse {
+    let Some(order) = world.orders.get(id) else {
+        return gone();
+    };
+    let target = cancel_url(order);
+    world.record("order.cancelled", json!({ "id": id }));
+    let text = "You cancelled. You may close this page.";
+    target.map_or_else(
+        || html(StatusCode::OK, page::note("Cancelled", text, None)),
+        |url| go(&url),
+    )
+}
+
+/// Waits until the shop has taken the events about an order, that of its capture too, or for
+/// [`PATIENCE`]: a shop need not capture before the buyer is back.
+async fn until_told(sim: &Simulator, id: &str) {
+    let told = || {
+        let world = sim.lock();
+        let refused = world
+            .orders
+            .get(id)
+            .is_some_and(|order| matches!(order.outcome, Outcome::Refused(..)));
+        let events = &world.events;
+        events.hooks.is_empty()
+            || (events.told(id, "CHECKOUT.ORDER.APPROVED")
+                && (refused || events.told(id, "PAYMENT.CAPTURE.")))
+    };
+    let over = tokio::time::Instant::now() + PATIENCE;
+    while !told() && tokio::time::Instant::now() < over {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }

@@ -104,10 +104,15 @@ fn rows(unit: &Unit, table: &mut String) {
     );
 }
 
-const CHOICES: [(&str, &str); 4] = [
+/// How to pay: the word in the form, and what it says.
+const CHOICES: [(&str, &str); 5] = [
     (
         "complete",
         "Pay with balance: the payment completes at once",
+    ),
+    (
+        "slow",
+        "Pay with balance, on a bad day: PayPal takes its time over the payment",
     ),
     (
         "pending",
@@ -120,6 +125,27 @@ const CHOICES: [(&str, &str); 4] = [
     ),
 ];
 
+/// When the shop hears of it by webhook.
+const NOTICES: [(&str, &str); 4] = [
+    ("usual", "As usual"),
+    ("before", "Before you are back at the shop"),
+    ("after", "Some seconds after you are back"),
+    ("twice", "Twice"),
+];
+
+fn radios(name: &str, legend: &str, all: &[(&str, &str)]) -> String {
+    let mut set = format!("<fieldset><legend>{legend}</legend>");
+    for (index, (value, label)) in all.iter().enumerate() {
+        let checked = if index == 0 { " checked" } else { "" };
+        let _ = write!(
+            set,
+            "<label><input type=\"radio\" name=\"{name}\" value=\"{value}\"{checked}> {label}</label>"
+        );
+    }
+    set.push_str("</fieldset>");
+    set
+}
+
 /// The page that asks.
 pub(crate) fn form(order: &Order) -> String {
     let brand = order.draft.brand.as_deref().unwrap_or("the shop");
@@ -127,14 +153,8 @@ pub(crate) fn form(order: &Order) -> String {
     for unit in &order.draft.units {
         rows(unit, &mut table);
     }
-    let mut choices = String::new();
-    for (index, (value, label)) in CHOICES.iter().enumerate() {
-        let checked = if index == 0 { " checked" } else { "" };
-        let _ = write!(
-            choices,
-            "<label><input type=\"radio\" name=\"choice\" value=\"{value}\"{checked}> {label}</label>"
-        );
-    }
+    let choices = radios("choice", "How do you want to pay?", &CHOICES);
+    let notices = radios("notice", "When does the shop hear of it?", &NOTICES);
     let state = if order.status == OrderStatus::Approved {
         "<p role=\"status\">You have approved this payment already; you may choose again.</p>"
     } else {
@@ -145,7 +165,7 @@ pub(crate) fn form(order: &Order) -> String {
         "<h1>Pay {brand}</h1>{state}<table><caption class=\"note\">Order {id}</caption>\
          <tbody>{table}</tbody></table>\
          <form method=\"post\" action=\"checkoutnow\"><input type=\"hidden\" name=\"token\" value=\"{id}\">\
-         <fieldset><legend>How do you want to pay?</legend>{choices}</fieldset>\
+         {choices}{notices}\
          <button class=\"go\" type=\"submit\">Approve payment</button></form>\
          <form method=\"post\" action=\"checkoutnow\"><input type=\"hidden\" name=\"token\" value=\"{id}\">\
          <input type=\"hidden\" name=\"choice\" value=\"cancel\">\

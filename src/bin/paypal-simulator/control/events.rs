@@ -97,11 +97,8 @@ pub(super) async fn resume(body: web::Bytes, sim: web::Data<Simulator>) -> Answe
     }
     if !asked.order.is_empty() {
         let rank = |job: &Job| {
-            let kind = world
-                .events
-                .get(&job.event_id)
-                .map(|event| event.event_type.as_str());
-            let named = |name: &String| *name == job.event_id || Some(name.as_str()) == kind;
+            let event = &job.event;
+            let named = |name: &String| *name == event.id || *name == event.event_type;
             asked.order.iter().position(named).unwrap_or(usize::MAX)
         };
         held.sort_by_key(rank);
@@ -138,7 +135,7 @@ fn line(event: &Stored) -> Value {
 /// `GET /control/events`: every event, oldest first.
 pub(super) async fn list(sim: web::Data<Simulator>) -> Answer {
     let world = sim.lock();
-    let items: Vec<Value> = world.events.all().iter().map(line).collect();
+    let items: Vec<Value> = world.events.all().map(|event| line(event)).collect();
     Ok(ok(&json!({ "items": items })))
 }
 
@@ -169,11 +166,10 @@ pub(super) async fn resend(
 ) -> Answer {
     let asked: Resend = read(&body)?;
     let mut world = sim.lock();
-    if world.events.get(&id).is_none() {
-        return Err(Refusal::from(format!("no event `{id}`")));
-    }
+    let event = world.events.get(&id).cloned();
+    let event = event.ok_or_else(|| Refusal::from(format!("no event `{id}`")))?;
     for _ in 0..asked.copies {
-        world.deliver(&id);
+        world.deliver(&event);
     }
     Ok(ok(&json!({ "copies": asked.copies })))
 }

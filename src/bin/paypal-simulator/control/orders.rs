@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Answer, Refusal, ok, read};
 use crate::{
-    approval,
-    orders::{model::Payer, view},
+    approval::{self, Decision, SLOW},
+    orders::{
+        model::{Notice, Payer},
+        view,
+    },
     world::{Simulator, World},
 };
 
@@ -23,6 +26,8 @@ struct Approve {
     reason: Option<String>,
     #[serde(default)]
     count: Option<u32>,
+    #[serde(default)]
+    notice: Notice,
 }
 
 fn complete() -> String {
@@ -75,8 +80,14 @@ pub(super) async fn approve(
     let asked: Approve = read(&body)?;
     let outcome = approval::outcome(&asked.then, asked.reason, asked.count)
         .ok_or_else(|| Refusal::unfit(format!("unknown outcome `{}`", asked.then)))?;
+    let decision = Decision {
+        payer: asked.payer.unwrap_or_default(),
+        outcome,
+        slow: asked.then == SLOW,
+        notice: asked.notice,
+    };
     let mut world = sim.lock();
-    approval::approve(&mut world, &id, asked.payer.unwrap_or_default(), outcome)?;
+    approval::approve(&mut world, &id, decision)?;
     Ok(ok(&shown(&world, &id)?))
 }
 

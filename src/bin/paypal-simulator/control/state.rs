@@ -46,26 +46,30 @@ pub(super) async fn advance(body: web::Bytes, sim: web::Data<Simulator>) -> Answ
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Since {
+pub(super) struct Part {
     #[serde(default)]
     since: usize,
+    #[serde(default = "all")]
+    limit: usize,
     #[serde(default)]
     kind: Option<String>,
 }
 
-/// `GET /control/journal?since=N&kind=K`: the lines after N, of that kind where one is named.
-pub(super) async fn journal(query: web::Query<Since>, sim: web::Data<Simulator>) -> Answer {
+const fn all() -> usize {
+    usize::MAX
+}
+
+/// `GET /control/journal?since=N&limit=M&kind=K`: the lines after N, at most M, of that kind where one
+/// is named.
+pub(super) async fn journal(query: web::Query<Part>, sim: web::Data<Simulator>) -> Answer {
     let world = sim.lock();
-    let lines: Vec<&str> = world
+    let lines = world
         .journal
-        .since(query.since)
-        .iter()
-        .filter(|line| query.kind.as_deref().is_none_or(|kind| line.kind == kind))
-        .map(|line| line.text.as_str())
-        .collect();
+        .since(query.since, query.limit, query.kind.as_deref())
+        .map_err(|error| Refusal::unfit(error.to_string()))?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
-        .body(format!("[{}]", lines.join(","))))
+        .body(format!("[{lines}]")))
 }
 
 /// `GET /control/state`: how much there is of everything.
@@ -86,7 +90,7 @@ pub(super) async fn state(sim: web::Data<Simulator>) -> Answer {
         "events": world.events.all().len(),
         "held": world.events.held.len(),
         "paused": world.events.paused,
-        "ipnSent": world.ipn.sent.len(),
+        "ipnSent": world.ipn.len(),
         "faults": world.faults.waiting(),
         "journal": world.journal.len()
     })))

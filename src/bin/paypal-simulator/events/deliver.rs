@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use super::Job;
 use crate::{
-    approval, ipn,
-    orders::model::{Outcome, Payer},
+    approval::{self, Decision},
+    ipn,
     signing::{self, Certificate},
     world::{Outgoing, Simulator},
 };
@@ -37,9 +37,7 @@ pub(crate) async fn run(sim: web::Data<Simulator>, mut work: mpsc::UnboundedRece
                 Outgoing::Approve(id, delay_ms) => {
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     let mut world = sim.lock();
-                    if let Err(reason) =
-                        approval::approve(&mut world, &id, Payer::default(), Outcome::Complete)
-                    {
+                    if let Err(reason) = approval::approve(&mut world, &id, Decision::default()) {
                         world.record("order.not_approved", json!({ "id": id, "reason": reason }));
                     }
                 }
@@ -125,17 +123,16 @@ async fn webhook(sim: &Simulator, job: Job) {
 }
 
 /// What an attempt needs, taken under the lock.
-fn prepare(sim: &Simulator, job: &Job) -> Option<(Bytes, String, Headers, Duration)> {
+fn prepare(sim: &Simulator, job: &Job) -> Option<(Headers, Duration)> {
     let mut world = sim.lock();
     if world.events.paused {
         world.events.held.push(job.clone());
         return None;
     }
-    let event = world.events.get(&job.event_id)?;
-    let (body, kind) = (event.body.clone(), event.event_type.clone());
+    let kind = &job.event.event_type;
     if world.settings.webhook_drop_next > 0 {
         world.settings.webhook_drop_next = world.settings.webhook_drop_next.saturating_sub(1);
-        let line = json!({ "eventId": job.event_id, "eventType": kind, "dropped": true });
+        let line = json!({ "eventId": job.event.id, "eventType": kind, "dropped": true });
         world.record("delivery", line);
         return None;
     }
@@ -145,21 +142,22 @@ fn prepare(sim: &Simulator, job: &Job) -> Option<(Bytes, String, Headers, Durati
         world.settings.webhook_timeout_ms,
     );
     drop(world);
-    let headers = headers(&certificate, url, job, &body);
-    Some((body, kind, headers, Duration::from_millis(timeout)))
+    let headers = headers(&certificate, url, job, &job.event.body);
+    Some((headers, Duration::from_millis(timeout)))
 }
 
 async fn try_once(sim: &Simulator, job: &Job, attempt: u32) -> Step {
-    let Some((body, kind, headers, timeout)) = prepare(sim, job) else {
+    let Some((headers, timeout)) = prepare(sim, job) else {
         return Step::Done;
     };
+    let body = job.event.body.clone();
     let result = post(sim, &job.hook.url, &headers, body, timeout).await;
     let mut world = sim.lock();
     world.record(
         "delivery",
         json!({
-            "eventId": job.event_id,
-            "eventType": kind,
+            "eventId": job.event.id,
+            "eventType": job.event.event_type,
             "url": job.hook.url,
             "webhookId": job.hook.id,
             "transmissionId": job.transmission_id,
@@ -169,6 +167,9 @@ async fn try_once(sim: &Simulator, job: &Job, attempt: u32) -> Step {
         }),
     );
     let delivered = result.is_ok_and(|status| (200..300).contains(&status));
+    if delivered {
+        job.event.take();
+    }
     let settings = &mut world.settings;
     if delivered && settings.webhook_repeat_next > 0 {
         settings.webhook_repeat_next = settings.webhook_repeat_next.saturating_sub(1);

@@ -131,7 +131,7 @@ fn forge(world: &mut World, order: &Order) -> Result<Forged, String> {
     }
     let event = match &order.event_id {
         Some(id) => world.events.get(id),
-        None => world.events.all().last(),
+        None => world.events.all().next_back(),
     };
     let event = event.cloned().ok_or("no event to forge from")?;
     let hook = world.events.hooks.first().cloned();
@@ -148,7 +148,7 @@ fn forge(world: &mut World, order: &Order) -> Result<Forged, String> {
     };
     let certificate = certificate(world, kind)?;
     let job = Job::new(
-        &event.id,
+        &event,
         &Hook {
             id: webhook_id,
             url: url.clone(),

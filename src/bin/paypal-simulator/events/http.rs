@@ -123,7 +123,6 @@ pub(crate) async fn events(
     let all: Vec<Value> = world
         .events
         .all()
-        .iter()
         .rev()
         .filter(|event| from.is_none_or(|from| event.created >= from))
         .filter(|event| to.is_none_or(|to| event.created <= to))
@@ -140,7 +139,7 @@ pub(crate) async fn events(
                 .is_none_or(|id| *id == event.resource_id)
         })
         .take(range.page_size.unwrap_or(10))
-        .map(shown)
+        .map(|event| shown(event))
         .collect();
     Ok(answer(
         200,
@@ -175,7 +174,7 @@ pub(crate) async fn resend(
         .events
         .get(&id)
         .ok_or_else(|| Problem::not_found("event_id", &id))?;
-    let body = shown(found);
-    world.deliver(&id);
-    Ok(answer(202, &body))
+    let found = found.clone();
+    world.deliver(&found);
+    Ok(answer(202, &shown(&found)))
 }

@@ -7,7 +7,13 @@ pub(crate) mod http;
 pub(crate) mod shape;
 pub(crate) mod verify;
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use actix_web::web::Bytes;
 use serde_json::{Value, json};
@@ -40,7 +46,7 @@ impl Hook {
 }
 
 /// An event as it was made; deliveries and resends carry these very bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Stored {
     /// `WH-…`.
     pub(crate) id: String,
@@ -48,17 +54,32 @@ pub(crate) struct Stored {
     pub(crate) event_type: String,
     /// The resource it is about.
     pub(crate) resource_id: String,
+    /// The order that it belongs to.
+    pub(crate) order_id: Option<String>,
     /// The bytes on the wire.
     pub(crate) body: Bytes,
     /// When it was made.
     pub(crate) created: OffsetDateTime,
+    /// Whether a shop has taken it.
+    pub(crate) taken: AtomicBool,
+}
+
+impl Stored {
+    /// Notes that a shop has taken it.
+    pub(crate) fn take(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
 }
 
 /// One delivery of one event to one hook, through all its attempts.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     /// The event.
-    pub(crate) event_id: String,
+    pub(crate) event: Arc<Stored>,
     /// Where it goes.
     pub(crate) hook: Hook,
     /// The same for all attempts.
@@ -71,9 +92,9 @@ pub(crate) struct Job {
 
 impl Job {
     /// A new delivery.
-    pub(crate) fn new(event_id: &str, hook: &Hook, at: OffsetDateTime, delay_ms: u64) -> Self {
+    pub(crate) fn new(event: &Arc<Stored>, hook: &Hook, at: OffsetDateTime, delay_ms: u64) -> Self {
         Self {
-            event_id: event_id.to_owned(),
+            event: event.clone(),
             hook: hook.clone(),
             transmission_id: ids::uuid(),
             transmission_time: crate::clock::stamp(at),
@@ -82,11 +103,11 @@ impl Job {
     }
 }
 
-/// All events and hooks, and the deliveries that are held back.
+/// The latest events, all hooks, and the deliveries that are held back.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    all: Vec<Stored>,
-    index: HashMap<String, usize>,
+    latest: VecDeque<Arc<Stored>>,
+    by_id: HashMap<String, Arc<Stored>>,
     /// Where events go.
     pub(crate) hooks: Vec<Hook>,
     /// Whether deliveries are held back.
@@ -96,25 +117,69 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Adds an event.
-    pub(crate) fn add(&mut self, event: Stored) {
-        self.index.insert(event.id.clone(), self.all.len());
-        self.all.push(event);
+    /// Adds an event, and forgets the oldest where there are more than `most`. Deliveries under way
+    /// have their own hold on theirs.
+    pub(crate) fn add(&mut self, event: Arc<Stored>, most: usize) {
+        self.by_id.insert(event.id.clone(), event.clone());
+        self.latest.push_back(event);
+        while self.latest.len() > most {
+            if let Some(oldest) = self.latest.pop_front() {
+                self.by_id.remove(&oldest.id);
+            }
+        }
     }
 
     /// An event by id.
-    pub(crate) fn get(&self, id: &str) -> Option<&Stored> {
-        self.index.get(id).and_then(|at| self.all.get(*at))
+    pub(crate) fn get(&self, id: &str) -> Option<&Arc<Stored>> {
+        self.by_id.get(id)
     }
 
-    /// All events, oldest first.
-    pub(crate) fn all(&self) -> &[Stored] {
-        &self.all
+    /// All that are remembered, oldest first.
+    pub(crate) fn all(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored>> + ExactSizeIterator {
+        self.latest.iter()
+    }
+
+    /// Whether a shop has taken an event of that type about that order.
+    pub(crate) fn told(&self, order_id: &str, type_prefix: &str) -> bool {
+        self.latest.iter().rev().any(|event| {
+            event.order_id.as_deref() == Some(order_id)
+                && event.event_type.starts_with(type_prefix)
+                && event.is_taken()
+        })
     }
 
     /// Registers a hook, in place of one with the same id.
     pub(crate) fn register(&mut self, hook: Hook) {
         self.hooks.retain(|other| other.id != hook.id);
         self.hooks.push(hook);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_events_are_forgotten_first() {
+        let mut events = Events::default();
+        for id in ["A", "B", "C"] {
+            let event = Stored {
+                id: id.to_owned(),
+                event_type: "PAYMENT.CAPTURE.COMPLETED".to_owned(),
+                resource_id: "R".to_owned(),
+                order_id: Some("O".to_owned()),
+                body: Bytes::new(),
+                created: OffsetDateTime::now_utc(),
+                taken: AtomicBool::new(false),
+            };
+            events.add(Arc::new(event), 2);
+        }
+        let left: Vec<_> = events.all().map(|event| event.id.as_str()).collect();
+        assert_eq!(left, ["B", "C"]);
+        assert!(events.get("A").is_none() && events.get("C").is_some());
+        assert!(!events.told("O", "PAYMENT.CAPTURE"));
+        events.get("B").unwrap().take();
+        assert!(events.told("O", "PAYMENT.CAPTURE"));
+        assert!(!events.told("O", "CHECKOUT.ORDER") && !events.told("X", "PAYMENT.CAPTURE"));
     }
 }

@@ -88,6 +88,18 @@ impl Event {
         &self.id
     }
 
+    /// The order that it belongs to.
+    pub(crate) fn order_id(&self, world: &World) -> Option<String> {
+        let payments = &world.payments;
+        let of_capture = |id: &str| payments.captures.get(id).map(|one| one.order_id.clone());
+        match self.subject {
+            Subject::Order | Subject::Approval => Some(self.id.clone()),
+            Subject::Capture => of_capture(&self.id),
+            Subject::Refund => of_capture(&payments.refunds.get(&self.id)?.capture_id),
+            Subject::Dispute => of_capture(&payments.disputes.get(&self.id)?.capture_id),
+        }
+    }
+
     /// Makes the event's id and bytes; `None` when its resource does not exist.
     pub(crate) fn build(&self, world: &World, now: OffsetDateTime) -> Option<(String, Bytes)> {
         let (resource, summary) = self.resource(world)?;

@@ -28,7 +28,7 @@ pub(crate) fn instead(fault: &Fault) -> Option<HttpResponse> {
             let name = fault.issue.as_deref().unwrap_or("TRANSACTION_REFUSED");
             let problem = issues::find(name)
                 .map_or_else(|| Problem::status(422), |issue| Problem::issue(issue.name));
-            Some(problem.error_response())
+            Some(problem.told_by(fault.operation))
         }
         Kind::Oversized => {
             let size = fault.bytes.unwrap_or(10 * 1024 * 1024);

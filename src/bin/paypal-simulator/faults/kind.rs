@@ -15,6 +15,8 @@ pub(crate) enum Operation {
     Show,
     /// `PATCH /v2/checkout/orders/{id}`.
     Patch,
+    /// `POST /v2/checkout/orders/{id}/authorize`.
+    Authorize,
     /// `POST /v2/checkout/orders/{id}/capture`.
     Capture,
     /// `GET /v2/payments/captures/{id}`.
@@ -23,6 +25,8 @@ pub(crate) enum Operation {
     Refund,
     /// `GET /v2/payments/refunds/{id}`.
     ShowRefund,
+    /// `GET /v1/customer/disputes/{id}`.
+    ShowDispute,
     /// `POST /v1/notifications/verify-webhook-signature`.
     Verify,
     /// `GET /v1/notifications/certs/{id}`.
@@ -44,15 +48,38 @@ impl Operation {
             ("POST", ["v2", "checkout", "orders"]) => Some(Self::Create),
             ("GET", ["v2", "checkout", "orders", _]) => Some(Self::Show),
             ("PATCH", ["v2", "checkout", "orders", _]) => Some(Self::Patch),
+            ("POST", ["v2", "checkout", "orders", _, "authorize"]) => Some(Self::Authorize),
             ("POST", ["v2", "checkout", "orders", _, "capture"]) => Some(Self::Capture),
             ("GET", ["v2", "payments", "captures", _]) => Some(Self::ShowCapture),
             ("POST", ["v2", "payments", "captures", _, "refund"]) => Some(Self::Refund),
             ("GET", ["v2", "payments", "refunds", _]) => Some(Self::ShowRefund),
+            ("GET", ["v1", "customer", "disputes", _]) => Some(Self::ShowDispute),
             ("POST", ["v1", "notifications", "verify-webhook-signature"]) => Some(Self::Verify),
             ("GET", ["v1", "notifications", "certs", _]) => Some(Self::Cert),
             ("GET", ["v1", "notifications", "webhooks-events", ..]) => Some(Self::Events),
             ("POST", ["cgi-bin", "webscr"]) => Some(Self::Webscr),
             _ => None,
+        }
+    }
+
+    /// The word in control calls and in `issues.tsv`.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Create => "create",
+            Self::Show => "show",
+            Self::Patch => "patch",
+            Self::Authorize => "authorize",
+            Self::Capture => "capture",
+            Self::ShowCapture => "show_capture",
+            Self::Refund => "refund",
+            Self::ShowRefund => "show_refund",
+            Self::ShowDispute => "show_dispute",
+            Self::Verify => "verify",
+            Self::Cert => "cert",
+            Self::Events => "events",
+            Self::Webscr => "webscr",
+            Self::Any => "any",
         }
     }
 }
@@ -134,5 +161,16 @@ mod tests {
         );
         assert_eq!(of(Method::GET, "/v2/checkout/orders"), None);
         assert_eq!(of(Method::POST, "/control/faults"), None);
+    }
+
+    #[test]
+    fn an_operation_has_one_word_everywhere() {
+        for operation in [
+            Operation::ShowCapture,
+            Operation::Authorize,
+            Operation::Webscr,
+        ] {
+            assert_eq!(serde_json::to_value(operation).unwrap(), operation.word());
+        }
     }
 }

@@ -16,7 +16,12 @@ use tokio::time::sleep;
 
 use super::{Fault, Kind, Operation, answer, socket};
 use crate::{
-    ids, orders::model::Outcome, payments::model::RefundStatus, problem::DEBUG_ID, work::Plan,
+    ids,
+    orders::model::Outcome,
+    payments::model::RefundStatus,
+    problem::{DEBUG_ID, Problem},
+    recording,
+    work::Plan,
     world::Simulator,
 };
 
@@ -25,7 +30,7 @@ const SILENCE_MS: u64 = 120_000;
 
 /// The middleware.
 pub(crate) async fn disturb<B>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error>
 where
@@ -37,8 +42,11 @@ where
             .into_response(socket::nothing())
             .map_into_boxed_body());
     }
-    let mut answered = match take(&request) {
-        None => next.call(request).await?.map_into_boxed_body(),
+    let begun = recording::begin(&mut request).await;
+    let fault = take(&request);
+    let kind = fault.as_ref().map(|fault| fault.kind);
+    let mut answered = match fault {
+        None => call(request, next).await?,
         Some(fault) => apply(&fault, request, next).await?,
     };
     let headers = answered.headers_mut();
@@ -50,7 +58,27 @@ where
     {
         headers.insert(name, value);
     }
-    Ok(answered)
+    Ok(match begun {
+        Some(begun) => recording::end(&begun, kind, answered),
+        None => answered,
+    })
+}
+
+/// The handler's answer; a refusal in the words of its own operation.
+async fn call<B>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<BoxBody>, Error>
+where
+    B: MessageBody + 'static,
+{
+    let done = next.call(request).await?.map_into_boxed_body();
+    let operation = Operation::of(done.request().method(), done.request().path());
+    let refusal = done.response().error().and_then(Error::as_error::<Problem>);
+    let told = refusal
+        .zip(operation)
+        .map(|(refusal, operation)| refusal.told_by(operation));
+    Ok(match told {
+        Some(told) => replace(done, told),
+        None => done,
+    })
 }
 
 /// Connections from before an outage get nothing either.
@@ -116,7 +144,7 @@ where
         sleep(Duration::from_millis(fault.delay_ms.unwrap_or(1_000))).await;
     }
     request.extensions_mut().insert(plan(fault));
-    let done = next.call(request).await?.map_into_boxed_body();
+    let done = call(request, next).await?;
     if matches!(fault.kind, Kind::ResetAfter | Kind::DoneThenTimeout) {
         socket::arm(done.request());
         if fault.kind == Kind::DoneThenTimeout {

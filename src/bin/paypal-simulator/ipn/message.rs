@@ -225,7 +225,8 @@ pub(crate) fn dispatch(
     let (txn_id, payment_status) = (text("txn_id"), text("payment_status"));
     let body = encode(fields, charset);
     if !forged {
-        world.ipn.sent.insert(body.clone());
+        let most = world.settings.keep_events;
+        world.ipn.sent(body.clone(), most);
     }
     world.record(
         "ipn",

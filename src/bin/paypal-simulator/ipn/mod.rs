@@ -4,7 +4,7 @@ pub(crate) mod deliver;
 pub(crate) mod message;
 pub(crate) mod webscr;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use actix_web::web::Bytes;
 
@@ -23,9 +23,48 @@ pub(crate) struct Job {
     pub(crate) forged: bool,
 }
 
-/// The messages that were truly sent, byte for byte.
+/// The latest messages that were truly sent, byte for byte.
 #[derive(Debug, Default)]
 pub(crate) struct Ipn {
-    /// Their bodies.
-    pub(crate) sent: HashSet<Bytes>,
+    bodies: HashSet<Bytes>,
+    order: VecDeque<Bytes>,
+}
+
+impl Ipn {
+    /// Remembers a message, and forgets the oldest where there are more than `most`.
+    pub(crate) fn sent(&mut self, body: Bytes, most: usize) {
+        if self.bodies.insert(body.clone()) {
+            self.order.push_back(body);
+        }
+        while self.order.len() > most {
+            if let Some(oldest) = self.order.pop_front() {
+                self.bodies.remove(&oldest);
+            }
+        }
+    }
+
+    /// Whether exactly these bytes were sent.
+    pub(crate) fn knows(&self, body: &[u8]) -> bool {
+        self.bodies.contains(body)
+    }
+
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.bodies.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_messages_are_forgotten_first() {
+        let mut ipn = Ipn::default();
+        for body in ["a=1", "a=2", "a=2", "a=3"] {
+            ipn.sent(Bytes::from_static(body.as_bytes()), 2);
+        }
+        assert!(!ipn.knows(b"a=1") && ipn.knows(b"a=2") && ipn.knows(b"a=3"));
+        assert_eq!(ipn.len(), 2);
+    }
 }

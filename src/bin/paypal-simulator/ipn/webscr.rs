@@ -20,7 +20,7 @@ pub(crate) async fn validate(
     let mut world = sim.lock();
     let known = body
         .strip_prefix(COMMAND)
-        .is_some_and(|message| world.ipn.sent.contains(message));
+        .is_some_and(|message| world.ipn.knows(message));
     let verdict = if known { "VERIFIED" } else { "INVALID" };
     world.record("ipn.verify", json!({ "result": verdict }));
     Ok(HttpResponse::Ok()

@@ -1,4 +1,4 @@
-//! `POST /v2/checkout/orders`, `GET`, `PATCH` and `POST …/capture` on one of them.
+//! `POST /v2/checkout/orders`, `GET`, `PATCH`, `POST …/capture` and `…/authorize` on one of them.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde_json::json;
@@ -6,7 +6,7 @@ use time::Duration;
 
 use super::{
     check,
-    model::Order,
+    model::{Intent, Order, OrderStatus},
     patch,
     view::{self, Extent},
 };
@@ -131,13 +131,54 @@ pub(crate) async fn capture(
     sim: web::Data<Simulator>,
 ) -> Result<HttpResponse, Problem> {
     let life = admit(&request, &sim)?;
-    let call = Call::new(&request, &body)?;
+    let mut call = Call::new(&request, &body)?;
     request::json(&body)?;
     let id = id.into_inner();
+    call.plan.delay_ms = call
+        .plan
+        .delay_ms
+        .saturating_add(slowness(&sim.lock(), &id));
     once(sim, call, life, move |world, call| {
         let request_id = call.request_id.as_deref();
         payments::capture::capture_order(world, &id, request_id, call.plan.outcome.clone())?;
         Ok(Made::Order(id))
     })
     .await
+}
+
+/// What the buyer's choice of a slow payment costs.
+fn slowness(world: &World, id: &str) -> u64 {
+    let slow = world.orders.get(id).is_some_and(|order| order.slow);
+    if slow {
+        world.settings.slow_capture_ms
+    } else {
+        0
+    }
+}
+
+/// Authorizes no order: this merchant's account may only capture, which PayPal tells with 403.
+///
+/// The checks before that are PayPal's, so that mock responses and refusals come as they would.
+pub(crate) async fn authorize(
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+    sim: web::Data<Simulator>,
+) -> Result<HttpResponse, Problem> {
+    admit(&request, &sim)?;
+    request::request_id(&request)?;
+    request::json(&body)?;
+    let mut world = sim.lock();
+    let order = world.orders.live(&id)?;
+    if order.draft.intent == Intent::Capture {
+        return Err(Problem::issue("ACTION_DOES_NOT_MATCH_INTENT"));
+    }
+    match order.status {
+        OrderStatus::Approved => Err(Problem::issue("PERMISSION_DENIED")),
+        OrderStatus::Completed => Err(Problem::issue("ORDER_ALREADY_AUTHORIZED")),
+        OrderStatus::Voided => Err(Problem::issue("ORDER_EXPIRED")),
+        OrderStatus::Created | OrderStatus::PayerActionRequired => {
+            Err(Problem::issue("ORDER_NOT_APPROVED"))
+        }
+    }
 }

@@ -153,6 +153,21 @@ pub(crate) enum Outcome {
     Refused(&'static str, Option<u32>),
 }
 
+/// When a shop hears of an order's events, as its buyer chose on the approval page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Notice {
+    /// As the settings say.
+    #[default]
+    Usual,
+    /// Before the buyer is back: the page waits for the shop.
+    Before,
+    /// Long after the buyer is back.
+    After,
+    /// Twice, both at once.
+    Twice,
+}
+
 /// One purchase unit.
 #[derive(Debug, Clone)]
 pub(crate) struct Unit {
@@ -205,6 +220,10 @@ pub(crate) struct Order {
     pub(crate) payer: Option<Payer>,
     /// What the next capture comes to.
     pub(crate) outcome: Outcome,
+    /// Whether its capture takes its time.
+    pub(crate) slow: bool,
+    /// When the shop hears of it.
+    pub(crate) notice: Notice,
     /// When it was made.
     pub(crate) created: OffsetDateTime,
     /// When it last changed.
@@ -228,6 +247,8 @@ impl Order {
             status,
             payer: None,
             outcome: Outcome::Complete,
+            slow: false,
+            notice: Notice::Usual,
             created: now,
             updated: now,
             deadline,
@@ -340,6 +361,13 @@ impl Orders {
             ids.push(id);
         }
         ids
+    }
+
+    /// Forgets orders for good.
+    pub(crate) fn forget(&mut self, ids: &[String]) {
+        for id in ids {
+            self.all.remove(id);
+        }
     }
 
     /// All orders, in no order.

@@ -207,6 +207,21 @@ pub(crate) struct Payments {
 }
 
 impl Payments {
+    /// Forgets captures, their refunds and disputes; their invoice ids stay used.
+    pub(crate) fn forget(&mut self, captures: &[String]) {
+        for id in captures {
+            let Some(gone) = self.captures.remove(id) else {
+                continue;
+            };
+            for refund in &gone.refunds {
+                self.refunds.remove(refund);
+            }
+        }
+        let captures = &self.captures;
+        self.disputes
+            .retain(|_, dispute| captures.contains_key(&dispute.capture_id));
+    }
+
     /// A capture by its id in a path.
     pub(crate) fn capture(&self, id: &str) -> Result<&Capture, Problem> {
         self.captures

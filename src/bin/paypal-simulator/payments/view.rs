@@ -154,8 +154,7 @@ pub(crate) fn dispute(base: &str, dispute: &Dispute, merchant_id: &str) -> Value
         "update_time": clock::stamp_millis(dispute.updated),
         "disputed_transactions": [{
             "seller_transaction_id": dispute.capture_id,
-            "seller": { "merchant_id": merchant_id, "name": "Test Store" },
-            "seller_protection_eligible": true
+            "seller": { "merchant_id": merchant_id, "name": "Test Store" }
         }],
         "reason": dispute.reason,
         "status": dispute.status,

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Sim, capture_id, order, read};
+use super::{Shop, Sim, capture_id, order, read};
 
 #[actix_web::test]
 async fn an_order_is_created_approved_captured_and_refunded_in_parts() {
@@ -165,10 +165,8 @@ async fn tokens_end_by_time_and_by_revocation() {
     assert_eq!(sim.get(path).await.status, 404);
     sim.control("/clock", json!({ "advanceSeconds": 60 })).await;
     assert_eq!(sim.get(path).await.status, 401);
-    let fresh = Sim {
-        token: sim.new_token().await,
-        ..sim
-    };
+    let mut fresh = sim;
+    fresh.token = fresh.new_token().await;
     assert_eq!(fresh.get(path).await.status, 404);
     fresh.control("/tokens/revoke", json!({})).await;
     assert_eq!(fresh.get(path).await.status, 401);
@@ -384,7 +382,14 @@ async fn the_page_approves_cancels_and_tells_when_it_is_over() {
         .unwrap();
     assert_eq!(shown.status(), 200);
     assert!(shown.headers().contains_key("content-security-policy"));
-    assert!(shown.text().await.unwrap().contains("32.50 EUR"));
+    let text = shown.text().await.unwrap();
+    assert!(text.contains("32.50 EUR"));
+    for choice in ["complete", "slow", "pending", "decline", "denied", "cancel"] {
+        assert!(text.contains(&format!("value=\"{choice}\"")), "{choice}");
+    }
+    for notice in ["usual", "before", "after", "twice"] {
+        assert!(text.contains(&format!("value=\"{notice}\"")), "{notice}");
+    }
     let choose = async |choice: &str| {
         let form = format!("token={id}&choice={choice}");
         let request = browser
@@ -424,6 +429,74 @@ async fn the_page_approves_cancels_and_tells_when_it_is_over() {
         .await
         .unwrap();
     assert_eq!(unknown.status(), 404);
+}
+
+#[actix_web::test]
+async fn a_shop_hears_of_it_before_the_buyer_is_back_or_after_or_twice() {
+    let shop = Shop::start();
+    let sim = Sim::start(&["--webhook-url", &shop.url]).await;
+    sim.control("/settings", json!({ "lateNoticeMs": 60_000 }))
+        .await;
+    let choose = async |id: &str, notice: &str| {
+        let request = sim.http.post(format!("{}/checkoutnow", sim.base));
+        let form = format!("token={id}&choice=decline&notice={notice}");
+        let typed = request.header("Content-Type", "application/x-www-form-urlencoded");
+        // The way back leads to a host that does not exist; the choice was made before.
+        let _nowhere = typed.body(form).send().await;
+    };
+    let before = sim.create("before").await;
+    choose(&before, "before").await;
+    assert_eq!(shop.received().len(), 1, "told when the buyer left");
+    let twice = sim.create("twice").await;
+    choose(&twice, "twice").await;
+    let messages = shop.messages(3).await;
+    assert_eq!(messages[1].json()["id"], messages[2].json()["id"]);
+    let after = sim.create("after").await;
+    choose(&after, "after").await;
+    let usual = sim.create("usual").await;
+    choose(&usual, "usual").await;
+    let last = shop.messages(4).await.remove(3);
+    assert_eq!(
+        last.json()["resource"]["id"],
+        usual,
+        "the late one is not yet here"
+    );
+}
+
+#[actix_web::test]
+async fn a_slow_payment_takes_its_time_and_completes() {
+    let sim = Sim::start(&[]).await;
+    sim.control("/settings", json!({ "slowCaptureMs": 300 }))
+        .await;
+    let id = sim.approved("slow", "slow").await;
+    let began = tokio::time::Instant::now();
+    let (first, second) = tokio::join!(sim.capture(&id, "slow"), sim.capture(&id, "slow"));
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409], "the other meets it under way");
+    assert!(began.elapsed().as_millis() >= 300);
+    assert_eq!(sim.lines("capture").len(), 1);
+}
+
+#[actix_web::test]
+async fn finished_orders_are_forgotten_but_not_by_the_journal() {
+    let sim = Sim::start(&[]).await;
+    sim.control("/settings", json!({ "keepOrders": 2 })).await;
+    let (first, first_capture) = sim.paid("first").await;
+    let (second, second_capture) = sim.paid("second").await;
+    let waiting = sim.approved("waiting", "pending").await;
+    sim.capture(&waiting, "waiting").await;
+    let open = sim.create("open").await;
+    crate::forget::old(&mut sim.world());
+    for (id, status) in [(first, 404), (second, 404), (waiting, 200), (open, 200)] {
+        let shown = sim.get(&format!("/v2/checkout/orders/{id}")).await;
+        assert_eq!(shown.status, status);
+    }
+    for capture in [first_capture, second_capture] {
+        let path = format!("/v2/payments/captures/{capture}");
+        assert_eq!(sim.get(&path).await.status, 404);
+    }
+    assert_eq!(sim.lines("capture").len(), 3);
 }
 
 #[actix_web::test]

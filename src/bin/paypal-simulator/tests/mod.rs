@@ -7,11 +7,15 @@ mod journey;
 mod load;
 mod messages;
 mod notices;
+#[path = "../../../../tests/paypal_openapi/mod.rs"]
+mod paypal_openapi;
 mod replay;
 
 use std::{
     collections::VecDeque,
+    env, fs,
     future::Future,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,7 +27,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Flags,
-    server,
+    ids, server,
     world::{Simulator, World},
 };
 
@@ -36,6 +40,7 @@ struct Sim {
     http: reqwest::Client,
     token: String,
     state: web::Data<Simulator>,
+    record: Option<PathBuf>,
 }
 
 /// An answer, read whole.
@@ -68,7 +73,10 @@ impl Sim {
             "--retry-base-ms",
             "5",
         ];
-        let running = server::start(Flags::parse_from(all.iter().chain(flags))).unwrap();
+        let mut flags = Flags::parse_from(all.iter().chain(flags));
+        let record = env::temp_dir().join(format!("record-{}", ids::uuid()));
+        flags.record = Some(record.clone());
+        let running = server::start(flags).unwrap();
         let (base, state) = (running.address.clone(), running.sim.clone());
         rt::spawn(running.server);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -77,6 +85,7 @@ impl Sim {
             http,
             token: String::new(),
             state,
+            record: Some(record),
         };
         sim.token = sim.new_token().await;
         sim
@@ -161,15 +170,26 @@ impl Sim {
 
     /// The journal's lines of one kind.
     fn lines(&self, kind: &str) -> Vec<Value> {
-        let world = self.world();
-        let lines = world
+        let text = self
+            .world()
             .journal
-            .since(0)
-            .iter()
-            .filter(|line| line.kind == kind);
-        lines
-            .map(|line| serde_json::from_str(&line.text).unwrap())
-            .collect()
+            .since(0, usize::MAX, Some(kind))
+            .unwrap();
+        serde_json::from_str(&format!("[{text}]")).unwrap()
+    }
+}
+
+/// Whatever a test is about: every answer and every event must fit PayPal's documents.
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let Some(record) = self.record.take() else {
+            return;
+        };
+        if !std::thread::panicking() {
+            contract::judge(&record);
+        }
+        // What stays behind when this fails is a file in the folder for such files.
+        let _ = fs::remove_file(record);
     }
 }
 

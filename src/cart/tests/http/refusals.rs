@@ -170,7 +170,7 @@ async fn a_full_cart_an_unsaleable_product_and_a_code_are_refused() {
         let refused = code.await.expect(422);
         assert_eq!(
             (&refused.body["code"], refused.fault()),
-            (&json!("discount_refused"), ("/code", "unknown_code"))
+            (&json!("discount_unknown"), ("/code", "unknown_code"))
         );
         assert_eq!(refused.header("set-cookie"), "", "no cart is made for it");
         shop.send("DELETE", "/api/cart/discounts/SPRING", &headers, None)

@@ -2,7 +2,16 @@
 
 use super::*;
 
-const OURS: &str = "receiver_email=seller%40example.com&charset=windows-1252&first_name=J%F6rg";
+const OURS: &str = "receiver_email=seller%40example.com&charset=windows-1252&first_name=J%F6rg&test_ipn=1&mc_gross=32.50&mc_currency=USD";
+
+fn claiming() -> Hint {
+    Hint::Capture {
+        capture: CaptureId::parse("C1").unwrap(),
+        order: None,
+        checkout: None,
+        claimed: Some(usd(3_250)),
+    }
+}
 
 #[actix_web::test]
 async fn an_ipn_message_is_followed_once_paypal_vouches_for_it() {
@@ -42,7 +51,7 @@ async fn an_ipn_message_is_followed_once_paypal_vouches_for_it() {
     answer(&inbox, ipn("/api/payment/ipn", &completed)).await;
     until(2, || states(&database, "done")).await;
     workers.stop().await;
-    assert_eq!(sink.followed(), [capture_hint("C1"), capture_hint("C1")]);
+    assert_eq!(sink.followed(), [claiming(), claiming()]);
     database.drop().await;
 }
 
@@ -59,7 +68,8 @@ async fn an_ipn_message_that_is_false_or_not_for_us_is_refused() {
     let workers = inbox.start(sink.clone());
     for form in [
         format!("{OURS}&txn_id=C1&payment_status=Completed&memo=forged"),
-        "receiver_email=thief%40example.com&txn_id=C2&payment_status=Completed".to_owned(),
+        "test_ipn=1&receiver_email=thief%40example.com&txn_id=C2&payment_status=Completed"
+            .to_owned(),
         format!("{OURS}&txn_id=C3&txn_id=C4&payment_status=Completed"),
     ] {
         assert_eq!(
@@ -74,10 +84,12 @@ async fn an_ipn_message_that_is_false_or_not_for_us_is_refused() {
     assert!(sink.followed().is_empty());
     let empty = answer(&inbox, ipn("/api/payment/ipn", "")).await;
     assert_eq!(empty.status(), StatusCode::BAD_REQUEST);
-    let json = ipn("/api/payment/ipn", "{}").insert_header(("content-type", "application/json"));
-    assert_eq!(
-        answer(&inbox, json).await.status(),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE
-    );
+    for (kind, status) in [
+        ("application/json", StatusCode::BAD_REQUEST),
+        ("text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ] {
+        let other = ipn("/api/payment/ipn", "{}").insert_header(("content-type", kind));
+        assert_eq!(answer(&inbox, other).await.status(), status, "{kind}");
+    }
     database.drop().await;
 }

@@ -31,7 +31,7 @@ use crate::{
     id::{SessionId, UserId},
     payments::{
         CaptureId, Hint, HintError,
-        paypal::testing::{Authority, Leaf, Made, Message, Reply, Stub, config},
+        paypal::testing::{Authority, Leaf, Made, Message, Reply, Stub, config, usd},
     },
 };
 
@@ -169,6 +169,7 @@ fn capture_hint(capture: &str) -> Hint {
         capture: CaptureId::parse(capture).unwrap(),
         order: None,
         checkout: None,
+        claimed: None,
     }
 }
 

@@ -9,9 +9,10 @@ use super::{
     endpoints::{CaptureOrder, CreateOrder, RefundCapture, ShowCapture, ShowOrder, ShowRefund},
     fault::{CallError, Fault},
     request::{OrderRequest, RefundRequest},
-    wire::{BadId, OrderWire},
+    wire::{BadId, CaptureWire, OrderWire, RefundWire},
 };
 use crate::{
+    faults::{Plant, planted},
     money::Money,
     payments::{
         Capture, CaptureId, Gateway, GatewayError, NewPayment, ProviderOrder, ProviderOrderId,
@@ -38,9 +39,36 @@ impl PayPal {
     ) -> Result<T, CallError> {
         let answer = self.client.call(endpoint, key).await?;
         read(answer).map_err(|bad| CallError {
-            fault: Fault::Unreadable(format!("{}: {bad}", E::NAME)),
             may_be_done: key.is_some(),
+            ..unreadable::<E>(&bad)
         })
+    }
+
+    /// Makes the payment. An answer that is about another one, or about another amount, is not passed on
+    /// to the buyer: the order's own state decides.
+    async fn make(
+        &self,
+        payment: &NewPayment,
+        order: OrderRequest,
+        key: &RequestKey,
+    ) -> Result<ProviderOrder, CallError> {
+        let made = self.client.call(&CreateOrder(order), Some(key)).await?;
+        let as_asked = made.is_for(&payment.reference, payment.total);
+        let order = made
+            .into_order()
+            .map_err(|bad| unreadable::<CreateOrder>(&bad).after_effect())?;
+        if as_asked {
+            return Ok(order);
+        }
+        let shown = self.client.call(&ShowOrder(order.id.clone()), None).await;
+        let shown = shown.map_err(CallError::after_effect)?;
+        let as_asked = shown.is_for(&payment.reference, payment.total);
+        match shown.into_order() {
+            Ok(shown) if as_asked && shown.id == order.id => Ok(shown),
+            Ok(_) | Err(BadId) => {
+                Err(unreadable::<CreateOrder>(&"not the payment that was asked for").after_effect())
+            }
+        }
     }
 
     async fn show_order(&self, id: &ProviderOrderId) -> Result<ProviderOrder, CallError> {
@@ -48,11 +76,79 @@ impl PayPal {
             .ask(&ShowOrder(id.clone()), None, OrderWire::into_order)
             .await?;
         if order.id == *id {
-            return Ok(order);
+            return Ok(self.judged(order));
         }
-        Err(CallError::harmless(Fault::Unreadable(
-            "show_order: another order's answer".to_owned(),
-        )))
+        Err(unreadable::<ShowOrder>(&"another order's answer"))
+    }
+
+    async fn show_capture(&self, id: &CaptureId) -> Result<Capture, CallError> {
+        let endpoint = ShowCapture(id.clone());
+        let capture = self.ask(&endpoint, None, CaptureWire::into_capture).await?;
+        if capture.id == *id {
+            return Ok(self.ours(capture));
+        }
+        Err(unreadable::<ShowCapture>(&"another capture's answer"))
+    }
+
+    async fn show_refund(&self, id: &ProviderRefundId) -> Result<ProviderRefund, CallError> {
+        let endpoint = ShowRefund(id.clone());
+        let refund = self.ask(&endpoint, None, RefundWire::into_refund).await?;
+        if refund.id == *id {
+            return Ok(refund);
+        }
+        Err(unreadable::<ShowRefund>(&"another refund's answer"))
+    }
+
+    /// Gives money back. An answer about another amount or another capture is not believed: the refund's
+    /// own state decides, and where that says the same the outcome is unknown.
+    async fn give_back(
+        &self,
+        asked: (CaptureId, RefundRequest),
+        amount: Money,
+        key: &RequestKey,
+    ) -> Result<ProviderRefund, CallError> {
+        let capture = asked.0.clone();
+        let is_it = |refund: &ProviderRefund| {
+            refund.amount.is_none_or(|made| made == amount)
+                && refund.capture.as_ref().is_none_or(|of| *of == capture)
+        };
+        let endpoint = RefundCapture(asked);
+        let made = self
+            .ask(&endpoint, Some(key), RefundWire::into_refund)
+            .await?;
+        if is_it(&made) {
+            return Ok(made);
+        }
+        let shown = self.show_refund(&made.id).await;
+        let shown = shown.map_err(CallError::after_effect)?;
+        if is_it(&shown) {
+            return Ok(shown);
+        }
+        Err(unreadable::<RefundCapture>(&"not the refund that was asked for").after_effect())
+    }
+
+    /// The order, with each of its captures judged.
+    fn judged(&self, order: ProviderOrder) -> ProviderOrder {
+        let captures = order.captures.into_iter();
+        ProviderOrder {
+            captures: captures.map(|capture| self.ours(capture)).collect(),
+            ..order
+        }
+    }
+
+    /// The capture; without its amount where another account got the money.
+    fn ours(&self, capture: Capture) -> Capture {
+        let elsewhere = capture.payee.as_deref().is_some_and(|payee| {
+            !self.receiver.is_empty() && !payee.trim().eq_ignore_ascii_case(&self.receiver)
+        });
+        if !elsewhere {
+            return capture;
+        }
+        tracing::error!(capture = %capture.id, "a capture went to another account than paypal.receiver_email");
+        Capture {
+            amount: None,
+            ..capture
+        }
     }
 
     /// Takes the money. Where the answer does not say how much, or cannot be read, or where it was taken
@@ -63,8 +159,9 @@ impl PayPal {
         key: &RequestKey,
     ) -> Result<ProviderOrder, CallError> {
         let endpoint = CaptureOrder(id.clone());
-        match self.ask(&endpoint, Some(key), OrderWire::into_order).await {
-            Ok(order) if order.id == *id && tells_the_money(&order) => Ok(order),
+        let key = (!planted(Plant::CaptureKeyless)).then_some(key);
+        match self.ask(&endpoint, key, OrderWire::into_order).await {
+            Ok(order) if order.id == *id && tells_the_money(&order) => Ok(self.judged(order)),
             Ok(_incomplete) => self.show_order(id).await.map_err(CallError::after_effect),
             Err(error) if must_look(&error.fault) => {
                 self.show_order(id).await.map_err(CallError::after_effect)
@@ -72,6 +169,11 @@ impl PayPal {
             Err(error) => Err(error),
         }
     }
+}
+
+/// An answer that cannot be what was asked for.
+fn unreadable<E: Operation>(reason: &dyn std::fmt::Display) -> CallError {
+    CallError::harmless(Fault::Unreadable(format!("{}: {reason}", E::NAME)))
 }
 
 /// Whether a captured order says what was captured.
@@ -96,10 +198,8 @@ impl Gateway for PayPal {
         key: &'a RequestKey,
     ) -> BoxFuture<'a, Result<ProviderOrder, GatewayError>> {
         Box::pin(async move {
-            let endpoint = CreateOrder(OrderRequest::of(payment).map_err(refused)?);
-            Ok(self
-                .ask(&endpoint, Some(key), OrderWire::into_order)
-                .await?)
+            let order = OrderRequest::of(payment).map_err(refused)?;
+            Ok(self.make(payment, order, key).await?)
         })
     }
 
@@ -122,12 +222,7 @@ impl Gateway for PayPal {
         &'a self,
         id: &'a CaptureId,
     ) -> BoxFuture<'a, Result<Capture, GatewayError>> {
-        Box::pin(async move {
-            let endpoint = ShowCapture(id.clone());
-            Ok(self
-                .ask(&endpoint, None, super::wire::CaptureWire::into_capture)
-                .await?)
-        })
+        Box::pin(async move { Ok(self.show_capture(id).await?) })
     }
 
     fn refund<'a>(
@@ -139,10 +234,7 @@ impl Gateway for PayPal {
     ) -> BoxFuture<'a, Result<ProviderRefund, GatewayError>> {
         Box::pin(async move {
             let body = RefundRequest::of(amount, note).map_err(refused)?;
-            let endpoint = RefundCapture((capture.clone(), body));
-            Ok(self
-                .ask(&endpoint, Some(key), super::wire::RefundWire::into_refund)
-                .await?)
+            Ok(self.give_back((capture.clone(), body), amount, key).await?)
         })
     }
 
@@ -150,12 +242,7 @@ impl Gateway for PayPal {
         &'a self,
         id: &'a ProviderRefundId,
     ) -> BoxFuture<'a, Result<ProviderRefund, GatewayError>> {
-        Box::pin(async move {
-            let endpoint = ShowRefund(id.clone());
-            Ok(self
-                .ask(&endpoint, None, super::wire::RefundWire::into_refund)
-                .await?)
-        })
+        Box::pin(async move { Ok(self.show_refund(id).await?) })
     }
 }
 

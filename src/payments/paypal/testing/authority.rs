@@ -10,8 +10,8 @@ use rcgen::{
     KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SigningKey, date_time_ymd,
 };
 
-/// The name that PayPal's live signing certificates are made out to.
-pub(crate) const LIVE_NAME: &str = "messageverificationcerts.paypal.com";
+/// The name that PayPal's signing certificates of the test system are made out to.
+const SANDBOX_NAME: &str = "messageverificationcerts.sandbox.paypal.com";
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -39,7 +39,7 @@ pub(crate) struct Made {
 impl Default for Made {
     fn default() -> Self {
         Self {
-            name: LIVE_NAME,
+            name: SANDBOX_NAME,
             years: (2020, 2999),
             purpose: Some(ExtendedKeyUsagePurpose::ServerAuth),
             rsa: true,

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::{
     address::PostalAddress,
-    config::{PayPalConfig, WebhookVerification},
+    config::{PayPalConfig, PayPalEnvironment, WebhookVerification},
     money::{Currency, Money},
     payments::{NewPayment, PaymentLine},
 };
@@ -54,6 +54,13 @@ pub(crate) fn payment() -> NewPayment {
     }
 }
 
+/// The amount of a payment as PayPal is sent it; `None` where PayPal has no form for it.
+pub(crate) fn amount_as_sent(payment: &NewPayment) -> Option<serde_json::Value> {
+    let order = super::request::OrderRequest::of(payment).ok()?;
+    let sent = serde_json::to_value(order).ok()?;
+    sent.pointer("/purchase_units/0").cloned()
+}
+
 /// A file of the folder `shared` beside the repository (or `BODEGA_SHARED_DIR`).
 pub(crate) fn shared(path: &str) -> Vec<u8> {
     let folder = std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
@@ -73,6 +80,7 @@ pub(crate) fn shared(path: &str) -> Vec<u8> {
 pub(crate) fn config(base_url: &str, seconds: u64) -> PayPalConfig {
     PayPalConfig {
         base_url: base_url.to_owned(),
+        environment: PayPalEnvironment::Auto,
         client_id: "client".into(),
         client_secret: SecretString::from("secret"),
         webhook_id: "9HX12345AB678901C".into(),

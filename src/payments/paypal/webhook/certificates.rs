@@ -1,7 +1,7 @@
 //! Signing certificates: the one place where a stranger names a URL that this server opens.
 //!
 //! So the URL must be exactly one of PayPal's, no redirect is followed, size and time are bounded, one
-//! certificate is fetched at a time, and only what proved to be PayPal's is kept.
+//! certificate is fetched at a time and so many in a minute, and only what proved to be PayPal's is kept.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use reqwest::{StatusCode, Url};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::VerifyError;
 
@@ -19,8 +19,12 @@ use super::VerifyError;
 const MAX_KEPT: usize = 16;
 /// The largest certificate file taken.
 const MAX_BYTES: usize = 64 * 1024;
+/// The most fetches in a minute: whoever sends made-up ids of certificates must not make this server
+/// ask PayPal for each. PayPal's own change about once a year.
+const MAX_A_MINUTE: usize = 30;
 /// Time for a fetch, and for waiting for another one's.
 const TIME: Duration = Duration::from_secs(5);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Where PayPal keeps its certificates.
 const PATH: &str = "/v1/notifications/certs/CERT-";
 /// The longest id of a certificate.
@@ -88,7 +92,8 @@ pub(super) struct Certificates {
     http: reqwest::Client,
     allowed: Vec<Allowed>,
     kept: Mutex<VecDeque<(String, Arc<[u8]>)>>,
-    fetching: tokio::sync::Mutex<()>,
+    /// When the last fetches began; held while one is under way.
+    fetching: tokio::sync::Mutex<VecDeque<Instant>>,
 }
 
 impl Certificates {
@@ -128,11 +133,12 @@ impl Certificates {
             return Ok(pem);
         }
         let waited = timeout(TIME, self.fetching.lock()).await;
-        let _alone =
+        let mut begun =
             waited.map_err(|_busy| VerifyError::Unavailable("certificates queue up".to_owned()))?;
         if let Some(pem) = self.kept(url) {
             return Ok(pem);
         }
+        count_in(&mut begun, Instant::now())?;
         let pem = timeout(TIME, self.fetch(target))
             .await
             .unwrap_or_else(|_slow| Err(unavailable("timed out")))?;
@@ -196,6 +202,17 @@ impl Certificates {
         }
         kept.push_back((url.to_owned(), pem));
     }
+}
+
+/// Counts a fetch at `now`, unless there were as many in the minute before as there may be.
+fn count_in(begun: &mut VecDeque<Instant>, now: Instant) -> Result<(), VerifyError> {
+    begun.retain(|before| now.duration_since(*before) < MINUTE);
+    if begun.len() >= MAX_A_MINUTE {
+        metrics::counter!("bodega_paypal_certificates_deferred_total").increment(1);
+        return Err(unavailable("too many were asked for in the last minute"));
+    }
+    begun.push_back(now);
+    Ok(())
 }
 
 fn unavailable(reason: &str) -> VerifyError {
@@ -312,6 +329,25 @@ mod tests {
             assert_eq!(&*pem.unwrap(), b"PEM");
         }
         assert_eq!(stub.calls().len(), 3, "failed, refused, kept");
+    }
+
+    #[actix_web::test]
+    async fn made_up_certificates_are_asked_for_so_often_and_no_more() {
+        let stub = Stub::start(|_| Reply::json(404, "")).await;
+        let certificates = certificates(&["127.0.0.1"]);
+        for id in 0..MAX_A_MINUTE + 20 {
+            let url = format!("{}/v1/notifications/certs/CERT-{id:x}", stub.url);
+            let got = certificates.get(&url, |_| Ok(())).await;
+            let refused = matches!(got, Err(VerifyError::False(_)));
+            assert_eq!(refused, id < MAX_A_MINUTE, "{id}: {got:?}");
+        }
+        assert_eq!(stub.calls().len(), MAX_A_MINUTE);
+        let (mut begun, now) = (
+            VecDeque::from(vec![Instant::now(); MAX_A_MINUTE]),
+            Instant::now(),
+        );
+        assert!(count_in(&mut begun, now).is_err());
+        assert!(count_in(&mut begun, now + MINUTE).is_ok(), "a minute on");
     }
 
     #[actix_web::test]

@@ -51,11 +51,11 @@ pub(super) enum BadCertificate {
     Unfit(&'static str),
 }
 
-/// What certificates must be: issued under `trust`, made out to one of `names`, valid at `now`.
+/// What certificates must be: issued under `trust`, made out to `name`, valid at `now`.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) trust: &'a Trust,
-    pub(super) names: &'a [&'a str],
+    pub(super) name: &'a str,
     pub(super) now: UnixTime,
 }
 
@@ -98,7 +98,7 @@ fn with_leaf<T>(
     reason = "the crate's list of faults is open"
 )]
 fn chain(leaf: &EndEntityCert<'_>, rules: Rules<'_>) -> Result<(), BadCertificate> {
-    let Rules { trust, names, now } = rules;
+    let Rules { trust, name, now } = rules;
     let usage = LeafForServers {
         leaf_is_next: Cell::new(true),
     };
@@ -117,10 +117,8 @@ fn chain(leaf: &EndEntityCert<'_>, rules: Rules<'_>) -> Result<(), BadCertificat
         Error::CertNotValidYet { .. } => BadCertificate::Unfit("the certificate is not valid yet"),
         _other => BadCertificate::Unfit("the certificate is for something else"),
     })?;
-    let made_out = names.iter().any(|name| {
-        ServerName::try_from(*name)
-            .is_ok_and(|name| leaf.verify_is_valid_for_subject_name(&name).is_ok())
-    });
+    let made_out = ServerName::try_from(name)
+        .is_ok_and(|name| leaf.verify_is_valid_for_subject_name(&name).is_ok());
     if made_out {
         Ok(())
     } else {

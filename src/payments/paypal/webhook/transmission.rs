@@ -4,7 +4,10 @@ use actix_web::http::header::HeaderMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::VerifyError;
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    faults::{Plant, planted},
+};
 
 /// PayPal's only algorithm.
 const ALGORITHM: &str = "SHA256withRSA";
@@ -61,7 +64,12 @@ impl Transmission {
 
     /// What the signature is over: the CRC-32 is that of zlib, in decimal.
     pub(super) fn signed_text(&self, webhook_id: &str, body: &[u8]) -> String {
-        let crc = crc32fast::hash(body);
+        let copy =
+            || serde_json::from_slice::<serde_json::Value>(body).map(|json| json.to_string());
+        let crc = match planted(Plant::ChecksumOfCopy).then(copy) {
+            Some(Ok(copy)) => crc32fast::hash(copy.as_bytes()),
+            Some(Err(_)) | None => crc32fast::hash(body),
+        };
         format!("{}|{}|{webhook_id}|{crc}", self.id, self.time)
     }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::{PayPalConfig, WebhookVerification},
+    faults::{Plant, planted},
     payments::{
         GatewayError,
         paypal::{
@@ -26,7 +27,7 @@ use crate::{
 pub(in crate::payments::paypal) struct Verifier {
     way: WebhookVerification,
     webhook_id: String,
-    names: &'static [&'static str],
+    name: &'static str,
     trust: Trust,
     /// Whether PayPal may be asked where no chain can be built: not where the operator named the roots.
     may_ask: bool,
@@ -39,7 +40,7 @@ impl Verifier {
     /// # Errors
     /// When a host or the file of roots cannot be used.
     pub(in crate::payments::paypal) fn new(config: &PayPalConfig) -> Result<Self, SetupError> {
-        let environment = Environment::of(&config.base_url);
+        let environment = Environment::of(config);
         let http = transport::client()?;
         let certificates = if config.cert_hosts.is_empty() {
             Certificates::new(http, environment.certificate_hosts().iter().copied())
@@ -50,7 +51,7 @@ impl Verifier {
         Ok(Self {
             way: config.webhook_verification,
             webhook_id: config.webhook_id.clone(),
-            names: environment.certificate_names(),
+            name: environment.certificate_name(),
             trust: if own_roots {
                 Trust::built_in()
             } else {
@@ -71,6 +72,9 @@ impl Verifier {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), VerifyError> {
+        if planted(Plant::WebhookUnverified) {
+            return Ok(());
+        }
         let seconds = u64::try_from(Timestamp::now().seconds()).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let transmission = Transmission::read(headers)?;
@@ -89,7 +93,7 @@ impl Verifier {
     ) -> Result<(), VerifyError> {
         let rules = Rules {
             trust: &self.trust,
-            names: self.names,
+            name: self.name,
             now,
         };
         let mut unknown_issuer = false;

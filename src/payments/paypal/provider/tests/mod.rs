@@ -1,5 +1,7 @@
 //! Every way a call can end, against a peer that misbehaves on demand.
 
+mod judged;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -415,4 +417,20 @@ async fn paypals_wish_to_wait_is_honoured() {
     let began = std::time::Instant::now();
     assert!(paypal.order(&order_id()).await.is_ok());
     assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+}
+
+#[actix_web::test]
+async fn an_open_breaker_refuses_at_once_without_a_token_too() {
+    let stub = Stub::start(|_| Reply::json(503, "<html>")).await;
+    let paypal = PayPal::new(&config(&stub.url, 20)).unwrap();
+    let id = order_id();
+    for _ in 0..2 {
+        assert_eq!(word(&paypal.order(&id).await), "unavailable");
+    }
+    let asked = stub.tokens();
+    let began = std::time::Instant::now();
+    let refused = join_all((0..100).map(|_| paypal.order(&id))).await;
+    assert!(refused.iter().all(|outcome| word(outcome) == "unavailable"));
+    assert!(stub.tokens() <= asked + 1, "one probe at most");
+    assert!(began.elapsed() < std::time::Duration::from_secs(1));
 }

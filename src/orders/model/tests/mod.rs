@@ -1,3 +1,7 @@
+//! The rules of orders, by example and by property.
+
+mod refunds;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -54,16 +58,16 @@ fn done(order: &Order, deed: &Deed) -> Option<Change> {
         Deed::Deny => order.deny_payment(now),
         Deed::Book { amount, restock } => {
             let line = order.items[0].line;
-            let lines = (*restock > 0).then_some(RefundLine {
+            let items = (*restock > 0).then_some(RefundItem {
                 line,
                 quantity: *restock,
-                restock: true,
+                restock: Some(true),
             });
             let wish = RefundWish {
                 id: RefundId::new(),
                 amount: Some(usd(*amount)),
                 reason: None,
-                lines: lines.into_iter().collect(),
+                items: items.into_iter().collect(),
                 by: By::System,
                 at: now,
             };
@@ -234,32 +238,6 @@ fn a_refund_of_everything_ends_the_order_as_it_stands() {
         .unwrap();
     assert_eq!(ended.order.status, OrderStatus::Refunded);
     assert!(ended.restock.is_none());
-}
-
-#[test]
-fn items_cost_their_share_of_what_was_paid_without_shipping() {
-    let order = started(PaymentStatus::Completed);
-    let wish = |quantity| RefundWish {
-        id: RefundId::new(),
-        amount: None,
-        reason: None,
-        lines: vec![RefundLine {
-            line: order.items[0].line,
-            quantity,
-            restock: false,
-        }],
-        by: By::System,
-        at: at(1),
-    };
-    let one = order.book_refund(&wish(1)).unwrap().unwrap();
-    assert_eq!(one.order.refunds[0].amount, usd(450));
-    assert!(matches!(
-        one.order.book_refund(&wish(2)),
-        Err(Refusal::Line {
-            at: 0,
-            problem: LineProblem::TooMany
-        })
-    ));
 }
 
 #[test]

@@ -6,17 +6,21 @@
 //!
 //! Always: `received = available + Σ holds + sold`, and none of them is negative.
 
-use std::{collections::HashMap, time::Duration};
+mod holds;
 
-use bson::{Bson, Document, doc};
+use std::collections::HashMap;
+
+use bson::{Document, doc};
 use futures_util::{Stream, TryStreamExt};
 use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
-use super::StockRoom;
+pub use holds::{HoldLimits, Holder};
+
 use crate::{
     clock::Timestamp,
-    id::{CheckoutId, ProductId, VariantId},
+    faults::{Plant, planted},
+    id::{CheckoutId, ProductId, UserId, VariantId},
     mongo::{Mongo, StoreError, schema},
 };
 
@@ -82,6 +86,11 @@ struct StockDocument {
 struct Hold {
     checkout: CheckoutId,
     quantity: i64,
+    /// Who holds, and from where; see [`Holder`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     /// `None`: pinned, because money is being moved.
     expires_at: Option<Timestamp>,
 }
@@ -104,6 +113,7 @@ fn units(n: i64) -> u32 {
 #[derive(Debug, Clone)]
 pub struct Stock {
     documents: Collection<StockDocument>,
+    limits: HoldLimits,
 }
 
 /// The collection of this store.
@@ -126,31 +136,9 @@ pub(super) fn collection() -> schema::Collection {
     }
 }
 
-/// The document in which `checkout` holds `variant`.
-fn held(checkout: CheckoutId, variant: VariantId) -> Document {
-    doc! { "_id": variant, "holds.checkout": checkout }
-}
-
 /// Σ quantities of the holds in `$holds`.
 fn all_held() -> Document {
     doc! { "$sum": "$holds.quantity" }
-}
-
-/// The quantity that `checkout` holds, inside a pipeline update.
-fn held_by(checkout: CheckoutId) -> Document {
-    doc! { "$sum": { "$map": {
-        "input": { "$filter": { "input": "$holds", "cond": { "$eq": ["$$this.checkout", checkout] } } },
-        "in": "$$this.quantity",
-    } } }
-}
-
-/// The holds of everyone but `checkout`, inside a pipeline update.
-fn without(checkout: CheckoutId) -> Document {
-    doc! { "$filter": { "input": "$holds", "cond": { "$ne": ["$$this.checkout", checkout] } } }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Stock {
@@ -159,7 +147,14 @@ impl Stock {
     pub fn new(mongo: &Mongo) -> Self {
         Self {
             documents: mongo.database().collection(COLLECTION),
+            limits: HoldLimits::default(),
         }
+    }
+
+    /// The same store, where one buyer and one client hold no more than `limits` allow.
+    #[must_use]
+    pub fn within(self, limits: HoldLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Makes the documents of a product's new variants, each with its units on hand; those that exist
@@ -301,8 +296,13 @@ impl Stock {
     /// When the database refuses.
     pub async fn take_back(&self, key: &str, line: HoldLine) -> Result<bool, StoreError> {
         let quantity = i64::from(line.quantity);
+        let known = if planted(Plant::RestockTwice) {
+            ""
+        } else {
+            key
+        };
         let fresh =
-            doc! { "_id": line.variant, "returns": { "$ne": key }, "sold": { "$gte": quantity } };
+            doc! { "_id": line.variant, "returns": { "$ne": known }, "sold": { "$gte": quantity } };
         let back = doc! {
             "$inc": { "available": quantity, "sold": -quantity },
             "$push": { "returns": key },
@@ -336,120 +336,5 @@ impl Stock {
             .return_document(ReturnDocument::After)
             .await?
             .map(|document| document.level()))
-    }
-}
-
-impl StockRoom for Stock {
-    // Index used: `_id`.
-    async fn take(
-        &self,
-        checkout: CheckoutId,
-        line: HoldLine,
-        life: Duration,
-    ) -> Result<bool, StoreError> {
-        let quantity = i64::from(line.quantity);
-        let free = doc! {
-            "_id": line.variant,
-            "available": { "$gte": quantity },
-            "holds.checkout": { "$ne": checkout },
-        };
-        let hold = doc! {
-            "checkout": checkout,
-            "quantity": quantity,
-            "expires_at": { "$add": ["$$NOW", millis(life)] },
-        };
-        let take = doc! { "$set": {
-            "available": { "$subtract": ["$available", quantity] },
-            "holds": { "$concatArrays": ["$holds", [hold]] },
-        } };
-        let taken = self.documents.update_one(free, vec![take]).await?;
-        Ok(taken.matched_count == 1)
-    }
-
-    // Index used: `_id`.
-    async fn holds(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
-        let held = held(checkout, variant);
-        Ok(self.documents.count_documents(held).await? == 1)
-    }
-
-    async fn free(&self, variant: VariantId) -> Result<u32, StoreError> {
-        let levels = self.levels(&[variant]).await?;
-        Ok(levels.get(&variant).map_or(0, |level| level.available))
-    }
-
-    // Index used: `_id`.
-    async fn pin_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<bool, StoreError> {
-        let pin = doc! { "$set": { "holds.$.expires_at": Bson::Null } };
-        let pinned = self.documents.update_one(held(checkout, variant), pin);
-        Ok(pinned.await?.matched_count == 1)
-    }
-
-    // Index used: `_id`.
-    async fn unpin_one(
-        &self,
-        checkout: CheckoutId,
-        variant: VariantId,
-        life: Duration,
-    ) -> Result<(), StoreError> {
-        let expiry = doc! { "$add": ["$$NOW", millis(life)] };
-        let unpin = doc! { "$set": { "holds": { "$map": { "input": "$holds", "in": { "$cond": [
-            { "$eq": ["$$this.checkout", checkout] },
-            { "$mergeObjects": ["$$this", { "expires_at": expiry }] },
-            "$$this",
-        ] } } } } };
-        let held = held(checkout, variant);
-        self.documents.update_one(held, vec![unpin]).await?;
-        Ok(())
-    }
-
-    // Index used: `_id`.
-    async fn release_one(
-        &self,
-        checkout: CheckoutId,
-        variant: VariantId,
-    ) -> Result<(), StoreError> {
-        let give_back = doc! { "$set": {
-            "available": { "$add": ["$available", held_by(checkout)] },
-            "holds": without(checkout),
-        } };
-        let held = held(checkout, variant);
-        self.documents.update_one(held, vec![give_back]).await?;
-        Ok(())
-    }
-
-    // Index used: `_id`.
-    async fn sell_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<(), StoreError> {
-        let sell = doc! { "$set": {
-            "sold": { "$add": ["$sold", held_by(checkout)] },
-            "holds": without(checkout),
-        } };
-        let held = held(checkout, variant);
-        self.documents.update_one(held, vec![sell]).await?;
-        Ok(())
-    }
-
-    // Index used: `hold_expiry`.
-    async fn expired_holds(&self) -> Result<Vec<(CheckoutId, VariantId)>, StoreError> {
-        #[derive(Deserialize)]
-        struct Row {
-            #[serde(rename = "_id")]
-            variant: VariantId,
-            checkout: CheckoutId,
-        }
-        let expired = doc! { "$and": [
-            { "$gt": ["$$this.expires_at", Bson::Null] },
-            { "$lt": ["$$this.expires_at", "$$NOW"] },
-        ] };
-        let rows = self.documents.aggregate([
-            doc! { "$match": { "holds.expires_at": { "$type": "date" } } },
-            doc! { "$project": { "holds": { "$filter": { "input": "$holds", "cond": expired } } } },
-            doc! { "$unwind": "$holds" },
-            doc! { "$project": { "checkout": "$holds.checkout" } },
-        ]);
-        let rows: Vec<Row> = rows.with_type().await?.try_collect().await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.checkout, row.variant))
-            .collect())
     }
 }

@@ -1,0 +1,45 @@
+//! What goes over the wire.
+
+use std::sync::{Arc, Mutex};
+
+use bson::{Document, doc, oid::ObjectId};
+use mongodb::event::{EventHandler, command::CommandEvent};
+
+use super::*;
+
+#[tokio::test]
+async fn every_write_waits_for_a_majority_and_its_journal() {
+    let uri = std::env::var("BODEGA_TEST_MONGODB_URI").unwrap();
+    let mut options = options(&uri, "test").await.unwrap();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let heard = sent.clone();
+    options.command_event_handler = Some(EventHandler::callback(move |event| {
+        if let CommandEvent::Started(started) = event {
+            heard
+                .lock()
+                .unwrap()
+                .push((started.command_name, started.command));
+        }
+    }));
+    let client = Client::with_options(options).unwrap();
+    let database = client.database(&format!("test_mongo_{}", ObjectId::new()));
+    let mongo = Mongo { client, database };
+    let things = mongo.database().collection::<Document>("things");
+    things.insert_one(doc! { "_id": 1 }).await.unwrap();
+    things
+        .update_one(doc! { "_id": 1 }, doc! { "$set": { "a": 1 } })
+        .await
+        .unwrap();
+    let written = mongo.transaction(async |session| {
+        let done = things.insert_one(doc! { "_id": 2 }).session(session).await;
+        done.map(drop)
+    });
+    written.await.unwrap();
+    let sent = sent.lock().unwrap().clone();
+    for name in ["insert", "update", "commitTransaction"] {
+        let (_, command) = sent.iter().find(|(sent, _)| sent == name).unwrap();
+        let asked = command.get_document("writeConcern").ok();
+        assert_eq!(asked, Some(&doc! { "w": "majority", "j": true }), "{name}");
+    }
+    mongo.database().drop().await.unwrap();
+}

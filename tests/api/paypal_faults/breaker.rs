@@ -1,0 +1,107 @@
+//! PayPal falls silent or is gone altogether: checkout says so at once, the rest of the shop is unharmed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{hurried, purchase::Purchase};
+use crate::support::{Client, TestShop, eventually};
+
+/// How often the shop's other doors are measured.
+const SAMPLES: usize = 200;
+
+/// The 99th percentile of reading a product and a cart.
+async fn browsing(buyer: &Client, product: &str) -> Duration {
+    let mut times = Vec::with_capacity(SAMPLES);
+    for n in 0..SAMPLES {
+        let path = if n % 2 == 0 { product } else { "/api/cart" };
+        let began = Instant::now();
+        buyer.get(path).await.expect(200);
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    times[SAMPLES * 99 / 100]
+}
+
+async fn calls_met(shop: &TestShop) -> usize {
+    shop.journal("fault").await.len()
+}
+
+#[actix_web::test]
+async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
+    let shop = hurried().start().await;
+    let admin = shop.admin().await;
+    let purchase = Purchase::new(&shop, &admin, "HANG").await;
+    let wish = purchase.fill().await;
+    let reader = shop.customer().await;
+    let usual = browsing(&reader, "/api/products").await;
+    let hang =
+        json!({ "operation": "any", "fault": "hang", "delayMs": 60_000, "count": 1_000_000 });
+    purchase
+        .paypal
+        .post("/control/faults", &hang)
+        .await
+        .expect(200);
+    eventually("the breaker to open", || async {
+        let began = Instant::now();
+        let refused = purchase.try_to_place(&wish, "first").await;
+        let refused = refused.expect_problem(503, "payment_provider_unavailable");
+        assert!(refused.header("retry-after").is_some());
+        (began.elapsed() < Duration::from_millis(300)).then_some(())
+    })
+    .await;
+    // Open: whoever comes is told at once, and PayPal is asked once a second at most.
+    let (met, began) = (calls_met(&shop).await, Instant::now());
+    let mut at_once = 0;
+    while began.elapsed() < Duration::from_secs(4) {
+        let asked = Instant::now();
+        let refused = purchase.try_to_place(&wish, "first").await;
+        refused.expect_problem(503, "payment_provider_unavailable");
+        at_once += usize::from(asked.elapsed() < Duration::from_millis(300));
+    }
+    let probes = calls_met(&shop).await - met;
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    assert!(probes <= seconds + 1, "{probes} probes in {seconds} s");
+    assert!(at_once >= 10, "only {at_once} were told at once");
+    let now = browsing(&reader, "/api/products").await;
+    println!("browsing, 99th percentile: {usual:?} before, {now:?} while PayPal hangs");
+    // A shared machine: the goal of 1.2 times is read from the line above, this is what must never be.
+    assert!(
+        now <= usual * 3 + Duration::from_millis(50),
+        "{usual:?}, now {now:?}"
+    );
+    let faults = purchase
+        .paypal
+        .request(reqwest::Method::DELETE, "/control/faults");
+    purchase.paypal.send(faults).await.expect(200);
+    let healed = Instant::now();
+    let checkout = purchase.place(&wish, "first").await;
+    purchase.pay(&checkout).await;
+    assert!(healed.elapsed() < super::HEALED_WITHIN);
+}
+
+#[actix_web::test]
+async fn a_payment_survives_an_outage_in_which_every_connection_is_refused() {
+    let shop = hurried()
+        .with("CHECKOUT__RECONCILE_SECONDS", 5)
+        .start()
+        .await;
+    let admin = shop.admin().await;
+    let purchase = Purchase::new(&shop, &admin, "OUTAGE").await;
+    let checkout = purchase.place(&purchase.fill().await, "first").await;
+    // Approved and gone: no event leaves, and nobody has captured yet.
+    let path = "/control/webhooks/pause";
+    purchase.paypal.post(path, &json!({})).await.expect(200);
+    shop.approve(&checkout).await;
+    let outage = json!({ "ms": 3_000 });
+    purchase
+        .paypal
+        .post("/control/outage", &outage)
+        .await
+        .expect(200);
+    let refused = purchase.come_back(&checkout).await;
+    let refused = refused.expect_problem(503, "payment_provider_unavailable");
+    assert!(refused.header("retry-after").is_some());
+    purchase.ordered(&checkout, "Completed").await;
+    super::books_agree(&shop, &admin).await;
+}

@@ -1,0 +1,164 @@
+//! IPN messages: a third door to the same order, and forged or altered ones that open nothing.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Client, TestShop, eventually, fate, quiet_shop, release_nothing, stored, usd};
+use crate::support::Answer;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+async fn send(shop: &TestShop, message: &Value) {
+    let mut message = message.clone();
+    message["url"] = json!(format!("{}/api/payment/ipn", shop.server.url));
+    shop.paypal()
+        .post("/control/ipn", &message)
+        .await
+        .expect(200);
+}
+
+/// A buyer whose pending payment PayPal has confirmed without the shop's knowing.
+async fn unheard(shop: &TestShop, admin: &Client, sku: &str) -> (Client, Value) {
+    let buyer = shop.customer().await;
+    let mug = shop.product(admin, sku, 900, 10).await;
+    let checkout = shop.checkout(&buyer, &mug, 1).await;
+    let id = checkout["providerOrderId"].as_str().unwrap();
+    let path = format!("/control/orders/{id}/approve");
+    let pending = json!({ "then": "pending" });
+    shop.paypal().post(&path, &pending).await.expect(200);
+    let wish = json!({ "checkoutId": checkout["id"] });
+    let order = buyer.post("/api/orders", &wish).await.expect(201).body;
+    let capture = order["payment"]["captureId"].as_str().unwrap();
+    let path = format!("/control/captures/{capture}/complete");
+    shop.paypal().post(&path, &json!({})).await.expect(200);
+    (buyer, order)
+}
+
+async fn order(admin: &Client, order: &Value) -> Value {
+    let path = format!("/api/orders/{}", order["id"].as_str().unwrap());
+    admin.get(&path).await.expect(200).body
+}
+
+async fn raw(shop: &TestShop, body: Vec<u8>) -> Answer {
+    let guest = shop.guest();
+    let request = guest
+        .request(Method::POST, "/api/payment/ipn")
+        .header("content-type", FORM)
+        .body(body);
+    guest.send(request).await
+}
+
+async fn until_refused(admin: &Client, count: u64) {
+    eventually("the refusals", || async {
+        (stored(admin, "&state=refused").await == count).then_some(())
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_message_confirms_a_payment_and_another_a_refund() {
+    let shop = quiet_shop().await;
+    let admin = shop.admin().await;
+    let (_buyer, bought) = unheard(&shop, &admin, "MUG").await;
+    let capture = &bought["payment"]["captureId"];
+    for charset in ["windows-1252", "UTF-8"] {
+        let told = json!({ "captureId": capture, "charset": charset, "set": { "first_name": "Jörg" }, "copies": 3 });
+        send(&shop, &told).await;
+    }
+    eventually("the confirmation", || async {
+        let shown = order(&admin, &bought).await;
+        (shown["payment"]["status"] == "Completed").then_some(())
+    })
+    .await;
+    let path = format!("/control/captures/{}/refund", capture.as_str().unwrap());
+    let part = json!({ "amount": "2.50" });
+    let made = shop.paypal().post(&path, &part).await.expect(200).body;
+    send(&shop, &json!({ "refundId": made["refundId"], "copies": 2 })).await;
+    eventually("the refund", || async {
+        let shown = order(&admin, &bought).await;
+        (shown["payment"]["refunded"] == usd(250)).then_some(())
+    })
+    .await;
+    let shown = order(&admin, &bought).await;
+    assert_eq!(shown["payment"]["status"], "PartiallyRefunded");
+    assert_eq!(stored(&admin, "&state=refused").await, 0);
+    release_nothing(&shop).await;
+}
+
+#[actix_web::test]
+async fn forged_and_altered_messages_are_refused_and_change_nothing() {
+    let shop = quiet_shop().await;
+    let admin = shop.admin().await;
+    let (_buyer, bought) = unheard(&shop, &admin, "MUG").await;
+    let capture = &bought["payment"]["captureId"];
+    // PayPal vouches for these, and they are not about this shop, this environment or this money.
+    let altered = [
+        json!({ "set": { "receiver_email": "thief@example.com", "business": "thief@example.com", "receiver_id": "THIEF" } }),
+        json!({ "remove": ["receiver_email", "business", "receiver_id"] }),
+        json!({ "set": { "receiver_email": "merchant@example.com.evil.test", "business": "x", "receiver_id": "x" } }),
+        json!({ "set": { "mc_currency": "EUR" } }),
+        json!({ "set": { "mc_currency": "usd" } }),
+        json!({ "set": { "mc_gross": "13.98" } }),
+        json!({ "set": { "mc_gross": "0.01" } }),
+        json!({ "set": { "mc_gross": "-13.99" } }),
+        json!({ "set": { "mc_gross": "13,99" } }),
+        json!({ "remove": ["mc_gross"] }),
+        json!({ "remove": ["mc_currency"] }),
+        json!({ "remove": ["test_ipn"] }),
+        json!({ "set": { "test_ipn": "0" } }),
+        json!({ "double": ["mc_gross"] }),
+        json!({ "double": ["txn_id"] }),
+        json!({ "double": ["receiver_email"] }),
+    ];
+    // PayPal does not vouch for these.
+    let forged = [
+        json!({ "forged": true }),
+        json!({ "forged": true, "charset": "UTF-8", "set": { "first_name": "Jörg" } }),
+        json!({ "forged": true, "set": { "payment_status": "Refunded", "parent_txn_id": capture } }),
+        json!({ "forged": true, "set": { "payment_status": "Reversed", "parent_txn_id": capture } }),
+    ];
+    let mut refused = 0;
+    for message in altered.iter().chain(&forged) {
+        let mut message = message.clone();
+        message["captureId"] = capture.clone();
+        send(&shop, &message).await;
+        refused += 1;
+        until_refused(&admin, refused).await;
+    }
+    let told = "test_ipn=1&receiver_email=merchant%40example.com&payment_status=Completed\
+        &mc_gross=13.99&mc_currency=USD";
+    let capture_id = capture.as_str().unwrap();
+    let made_up: [Vec<u8>; 5] = [
+        format!("{told}&txn_id={capture_id}").into_bytes(),
+        format!("{told}&txn_id=0AA00000AA000000A").into_bytes(),
+        format!("{told}&txn_id={capture_id}&charset=UTF-7").into_bytes(),
+        [told.as_bytes(), b"&txn_id=\xff\xfe&charset=utf-16"].concat(),
+        format!("cmd=_notify-validate&{told}&txn_id={capture_id}").into_bytes(),
+    ];
+    for body in made_up {
+        raw(&shop, body).await.expect(200);
+        refused += 1;
+        until_refused(&admin, refused).await;
+    }
+    raw(&shop, vec![b'x'; 3 * 1024 * 1024]).await.expect(413);
+    raw(&shop, Vec::new()).await.expect(400);
+    assert_eq!(
+        stored(&admin, "").await,
+        refused,
+        "what is too large or empty is not kept"
+    );
+    let now = order(&admin, &bought).await;
+    assert_eq!(now["payment"]["status"], "Pending", "nobody was believed");
+    assert_eq!(fate(&now), fate(&bought));
+    assert_eq!(now["version"], bought["version"]);
+    // A verified message about a payment that is nobody's here is followed to nothing.
+    let orders = admin.get("/api/admin/orders").await.expect(200).body;
+    assert_eq!(orders["total"], 1);
+    // And the true one is heard.
+    send(&shop, &json!({ "captureId": capture })).await;
+    eventually("the confirmation", || async {
+        let shown = order(&admin, &bought).await;
+        (shown["payment"]["status"] == "Completed").then_some(())
+    })
+    .await;
+}
