@@ -44,14 +44,6 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Lets one hold expire again, `life` from now.
-    fn unpin_one(
-        &self,
-        checkout: CheckoutId,
-        variant: VariantId,
-        life: Duration,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
     /// Gives the units of one hold back; a repeat changes nothing.
     fn release_one(
         &self,
@@ -66,7 +58,8 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         variant: VariantId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Turns the units of one hold into sold ones; a repeat changes nothing.
+    /// Turns the units of one pinned hold into sold ones; a repeat changes nothing. One that is not pinned
+    /// was taken by a run that was held up, after the units of its checkout had been sold: it stays.
     fn sell_one(
         &self,
         checkout: CheckoutId,
@@ -130,21 +123,6 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         }
     }
 
-    /// Lets the holds expire again, `life` from now.
-    fn unpin(
-        &self,
-        checkout: CheckoutId,
-        variants: Vec<VariantId>,
-        life: Duration,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        async move {
-            for variant in variants {
-                self.unpin_one(checkout, variant, life).await?;
-            }
-            Ok(())
-        }
-    }
-
     /// Gives held units back; those that are not held any more stay as they are.
     fn release(
         &self,
@@ -159,7 +137,7 @@ pub trait StockRoom: Clone + Send + Sync + 'static {
         }
     }
 
-    /// Turns held units into sold ones; a repeat changes nothing.
+    /// Turns pinned units into sold ones; a repeat changes nothing.
     fn sell(
         &self,
         checkout: CheckoutId,

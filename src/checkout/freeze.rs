@@ -100,6 +100,7 @@ impl CartTill {
             provider_order: None,
             approve_url: None,
             capture_sent: false,
+            capture_open: false,
             capture: None,
             reason: None,
             refund_due: false,

@@ -224,6 +224,10 @@ pub struct Checkout {
     pub approve_url: Option<String>,
     /// Whether a capture may have been sent: from then on the provider is asked before all else.
     pub capture_sent: bool,
+    /// Whether a capture was ever sent and may be made yet, even after the end: then the provider is asked
+    /// once more.
+    #[serde(default)]
+    pub capture_open: bool,
     /// The money taken.
     pub capture: Option<CaptureRecord>,
     /// Why it ended without an order.
@@ -265,6 +269,8 @@ pub enum Step {
     Release,
     /// Give the money back.
     Refund(CaptureRecord),
+    /// Ask the provider for a capture that was on its way at the end.
+    LookBack(ProviderOrderId),
     /// Nothing is left to do.
     Done,
 }
@@ -287,9 +293,10 @@ impl Checkout {
             CheckoutStatus::Completed if self.stock_open => Step::Sell,
             CheckoutStatus::Completed => Step::Done,
             CheckoutStatus::Cancelled | CheckoutStatus::Expired | CheckoutStatus::Failed => {
-                match (&self.capture, self.refund_due) {
+                match (&self.capture, &self.provider_order) {
                     _ if self.stock_open => Step::Release,
-                    (Some(capture), true) => Step::Refund(capture.clone()),
+                    (Some(capture), _) if self.refund_due => Step::Refund(capture.clone()),
+                    (None, Some(order)) if self.capture_open => Step::LookBack(order.clone()),
                     _ => Step::Done,
                 }
             }

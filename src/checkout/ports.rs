@@ -108,6 +108,21 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         capture: &CaptureRecord,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
+    /// Writes down money taken after the end, which has to go back; `None` where it knows of a capture, or
+    /// has not ended.
+    fn captured_late(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureRecord,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Writes down that no capture can come any more, if it ended and lapsed `late` ago; whether it did.
+    fn capture_over(
+        &self,
+        id: CheckoutId,
+        late: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// Ends it without an order; `None` when it has moved on.
     fn end(
         &self,
@@ -134,7 +149,8 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         refund: Option<&str>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Checkouts that want looking after: unchanged for `idle` and not done.
+    /// Checkouts that want looking after: unchanged for `idle` and not done. One that only waits for a late
+    /// capture is among them once it lapsed `settle::LATE` ago.
     fn unfinished(
         &self,
         idle: Duration,

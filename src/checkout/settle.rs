@@ -28,6 +28,9 @@ use crate::{
 
 /// More steps than any checkout has, waits included: a guard against going round in circles.
 const MAX_STEPS: usize = 40;
+/// How long after a checkout's reservation a capture of it may still arrive at the provider: our calls are
+/// given up after half a minute.
+pub(super) const LATE: Duration = Duration::from_mins(5);
 /// Pause while another node's call for the same step is under way at the provider.
 const IN_PROGRESS: Duration = Duration::from_millis(150);
 /// The provider's status for that (PayPal: `PREVIOUS_REQUEST_IN_PROGRESS`).
@@ -120,6 +123,7 @@ impl<W: World> Settlement<W> {
                 Step::Sell => self.sell(&checkout).await?,
                 Step::Release => self.release(&checkout).await?,
                 Step::Refund(capture) => self.give_back(checkout, &capture).await?,
+                Step::LookBack(payment) => self.look_back(checkout, &payment, declined).await?,
                 Step::Done => Turn::from(at_rest(checkout, declined)),
             };
             if let Turn::Rest(settled) = turn {
@@ -291,17 +295,11 @@ impl<W: World> Settlement<W> {
         let life = self.config.reservation();
         if issue == "ORDER_NOT_APPROVED" {
             let back = self.checkouts.back_to_buyer(checkout.id, life).await?;
-            self.stock
-                .unpin(checkout.id, checkout.variants(), life)
-                .await?;
             return Ok(Turn::from(Settled::NotApproved(back.unwrap_or(checkout))));
         }
         if BACK_TO_BUYER.contains(&issue) {
             *declined = true;
             self.checkouts.back_to_buyer(checkout.id, life).await?;
-            self.stock
-                .unpin(checkout.id, checkout.variants(), life)
-                .await?;
             return Ok(Turn::Again);
         }
         // Refused for good, unless an earlier call of ours is what the refusal is about.
@@ -394,6 +392,29 @@ impl<W: World> Settlement<W> {
         self.stock.release(checkout.id, checkout.variants()).await?;
         self.discounts.release(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await
+    }
+
+    /// Asks once more for a capture that was still on its way when the checkout ended: its money goes back.
+    async fn look_back(
+        &self,
+        checkout: Checkout,
+        payment: &ProviderOrderId,
+        declined: bool,
+    ) -> Result<Turn, StoreError> {
+        let late = match self.payments.order(payment).await {
+            Ok(found) => checkout.own_capture(&found).map(CaptureRecord::of),
+            Err(GatewayError::NotFound) => None,
+            Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
+        };
+        if let Some(capture) = late {
+            tracing::warn!(checkout.id = %checkout.id, capture = %capture.id, "a capture came late");
+            self.checkouts.captured_late(checkout.id, &capture).await?;
+            return Ok(Turn::Again);
+        }
+        if self.checkouts.capture_over(checkout.id, LATE).await? {
+            return Ok(Turn::Again);
+        }
+        Ok(Turn::from(at_rest(checkout, declined)))
     }
 
     /// Sends back money that no order can be made of.

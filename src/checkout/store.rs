@@ -10,6 +10,7 @@ use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
     ports::CheckoutStore,
     reconcile::BATCH,
+    settle::LATE,
 };
 use crate::{
     clock::Timestamp,
@@ -28,6 +29,9 @@ pub struct Checkouts {
 /// Statuses of checkouts that may still take money: one such a cart.
 const OPEN: [&str; 3] = ["Preparing", "AwaitingApproval", "Capturing"];
 
+/// Statuses of checkouts that ended without an order.
+const WITHOUT_ORDER: [&str; 3] = ["Cancelled", "Expired", "Failed"];
+
 pub(super) fn collection() -> schema::Collection {
     schema::Collection {
         name: "checkouts",
@@ -45,6 +49,8 @@ pub(super) fn collection() -> schema::Collection {
                 .only_where(doc! { "stock_open": true }),
             schema::Index::on("refund_due", doc! { "refund_due": 1, "updated_at": 1 })
                 .only_where(doc! { "refund_due": true }),
+            schema::Index::on("capture_open", doc! { "capture_open": 1, "updated_at": 1 })
+                .only_where(doc! { "capture_open": true }),
             schema::Index::on("created", doc! { "created_at": 1, "status": 1 }),
         ],
         validator: None,
@@ -58,6 +64,11 @@ fn millis(duration: Duration) -> i64 {
 /// The moment `life` from now, by the database's clock.
 fn from_now(life: Duration) -> Document {
     doc! { "$add": ["$$NOW", millis(life)] }
+}
+
+/// Whether the reservation lapsed `late` ago, by the database's clock; inside `$expr`.
+fn lapsed_for(late: Duration) -> Document {
+    doc! { "$lt": ["$expires_at", { "$subtract": ["$$NOW", millis(late)] }] }
 }
 
 /// Keeps a value from being read as an expression: titles may begin with a dollar sign.
@@ -103,7 +114,11 @@ impl Checkouts {
         order: OrderId,
     ) -> mongodb::error::Result<bool> {
         let unmoved = doc! { "_id": id, "status": CheckoutStatus::Capturing.as_str() };
-        let fields = doc! { "status": CheckoutStatus::Completed.as_str(), "order": order };
+        let fields = doc! {
+            "status": CheckoutStatus::Completed.as_str(),
+            "order": order,
+            "capture_open": false,
+        };
         let changed = self
             .documents
             .update_one(unmoved, changing(fields))
@@ -180,8 +195,10 @@ impl CheckoutStore for Checkouts {
     }
 
     async fn intend_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        self.change(id, CheckoutStatus::Capturing, doc! { "capture_sent": true })
-            .await
+        // A run that was held up may come here when the capture is known.
+        let unknown = doc! { "$lte": ["$capture", Bson::Null] };
+        let fields = doc! { "capture_sent": true, "capture_open": unknown };
+        self.change(id, CheckoutStatus::Capturing, fields).await
     }
 
     async fn back_to_buyer(
@@ -203,8 +220,36 @@ impl CheckoutStore for Checkouts {
         id: CheckoutId,
         capture: &CaptureRecord,
     ) -> Result<Option<Checkout>, StoreError> {
-        let fields = doc! { "capture": literal(to_document(capture)?) };
+        let fields = doc! { "capture": literal(to_document(capture)?), "capture_open": false };
         self.change(id, CheckoutStatus::Capturing, fields).await
+    }
+
+    // Index used: `_id`.
+    async fn captured_late(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureRecord,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let over =
+            doc! { "_id": id, "status": { "$in": WITHOUT_ORDER.to_vec() }, "capture": Bson::Null };
+        let fields = doc! {
+            "capture": literal(to_document(capture)?),
+            "capture_open": false,
+            "refund_due": true,
+        };
+        let changed = self.documents.find_one_and_update(over, changing(fields));
+        Ok(changed.return_document(ReturnDocument::After).await?)
+    }
+
+    // Index used: `_id`.
+    async fn capture_over(&self, id: CheckoutId, late: Duration) -> Result<bool, StoreError> {
+        let over = doc! {
+            "_id": id,
+            "status": { "$in": WITHOUT_ORDER.to_vec() },
+            "$expr": lapsed_for(late),
+        };
+        let fields = changing(doc! { "capture_open": false });
+        Ok(self.documents.update_one(over, fields).await?.matched_count == 1)
     }
 
     async fn end(
@@ -254,11 +299,16 @@ impl CheckoutStore for Checkouts {
         Ok(())
     }
 
-    // Indexes used: `status`, `stock_open`, `refund_due`.
+    // Indexes used: `status`, `stock_open`, `refund_due`, `capture_open`.
     async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
         let quiet = doc! { "$lt": ["$updated_at", { "$subtract": ["$$NOW", millis(idle)] }] };
         let wanted = doc! {
-            "$or": [{ "status": { "$in": OPEN.to_vec() } }, { "stock_open": true }, { "refund_due": true }],
+            "$or": [
+                { "status": { "$in": OPEN.to_vec() } },
+                { "stock_open": true },
+                { "refund_due": true },
+                { "capture_open": true, "$expr": lapsed_for(LATE) },
+            ],
             "$expr": quiet,
         };
         let documents = self.documents.clone_with_type::<Document>();

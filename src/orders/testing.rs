@@ -89,6 +89,8 @@ impl TestShop {
                 .hold(&Holder::stranger(new.checkout), &[line], life)
                 .await;
             held.unwrap().unwrap();
+            let variants = vec![item.variant];
+            assert!(self.stock.pin(new.checkout, variants).await.unwrap());
             self.stock
                 .sell(new.checkout, vec![item.variant])
                 .await

@@ -176,24 +176,6 @@ impl StockRoom for Stock {
     }
 
     // Index used: `_id`.
-    async fn unpin_one(
-        &self,
-        checkout: CheckoutId,
-        variant: VariantId,
-        life: Duration,
-    ) -> Result<(), StoreError> {
-        let expiry = doc! { "$add": ["$$NOW", millis(life)] };
-        let unpin = doc! { "$set": { "holds": { "$map": { "input": "$holds", "in": { "$cond": [
-            { "$eq": ["$$this.checkout", checkout] },
-            { "$mergeObjects": ["$$this", { "expires_at": expiry }] },
-            "$$this",
-        ] } } } } };
-        let held = held(checkout, variant);
-        self.documents.update_one(held, vec![unpin]).await?;
-        Ok(())
-    }
-
-    // Index used: `_id`.
     async fn release_one(
         &self,
         checkout: CheckoutId,
@@ -230,8 +212,10 @@ impl StockRoom for Stock {
             "sold": { "$add": ["$sold", held_by(checkout)] },
             "holds": without(checkout),
         } };
-        let held = held(checkout, variant);
-        self.documents.update_one(held, vec![sell]).await?;
+        let pinned = doc! { "_id": variant, "holds": { "$elemMatch": {
+            "checkout": checkout, "expires_at": Bson::Null,
+        } } };
+        self.documents.update_one(pinned, vec![sell]).await?;
         Ok(())
     }
 

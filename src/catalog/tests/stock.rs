@@ -87,6 +87,7 @@ async fn a_held_variant_may_go_and_its_checkout_goes_on() {
     shop.patch(&at(&product), &patch).await.expect(200);
     let offers = shop.catalog.offers(&[black]).await.unwrap();
     assert!(offers.is_empty());
+    assert!(shop.stock.pin(checkout, vec![black]).await.unwrap());
     shop.stock.sell(checkout, vec![black]).await.unwrap();
     let level = shop.stock.levels(&[black]).await.unwrap()[&black];
     assert_eq!((level.available, level.reserved), (3, 0));
@@ -178,6 +179,7 @@ async fn the_door_is_safe_beside_holds() {
                 continue;
             }
             if keeps {
+                assert!(shop.stock.pin(checkout, vec![id]).await.unwrap());
                 shop.stock.sell(checkout, vec![id]).await.unwrap();
             } else {
                 shop.stock.release(checkout, vec![id]).await.unwrap();

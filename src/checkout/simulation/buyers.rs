@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// How long units are held, in seconds; shorter than in a shop, as everything here.
-pub(super) const RESERVATION: u32 = 120;
+const RESERVATION: u32 = 120;
 /// Seconds between sweeps, as by default.
-pub(super) const SWEEP_EVERY: u32 = 15;
+const SWEEP_EVERY: u32 = 15;
 /// How often a message is followed again before it is left to PayPal.
 const FOLLOWED: u32 = 20;
 
@@ -190,7 +190,7 @@ impl State {
     }
 
     fn some_node(&mut self) -> usize {
-        self.chance.way(self.nodes.len())
+        self.chance.place(self.nodes.len())
     }
 
     /// PayPal tells of something: never, once or several times, now or later.

@@ -1,57 +1,30 @@
-//! Where every choice of a run comes from: a seed, or a list of choices to be explored.
+//! Where every choice of a run comes from: its seed.
 
-/// A source of choices.
+/// `SplitMix64`: small, fast, and the same on every machine and with every version of every crate.
 #[derive(Debug, Clone)]
-pub(super) enum Chance {
-    /// `SplitMix64`: small, fast, and the same on every machine.
-    Seeded(u64),
-    /// The first choices are given, all others are the first possible one; for exhausting small worlds.
-    Given(Given),
-}
+pub(super) struct Chance(u64);
 
-/// Choices to be repeated, and those that were made.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Given {
-    prefix: Vec<usize>,
-    /// What was chosen, out of how many.
-    pub(super) made: Vec<(usize, usize)>,
-}
-
-impl Given {
-    pub(super) const fn new(prefix: Vec<usize>) -> Self {
-        Self {
-            prefix,
-            made: Vec::new(),
-        }
-    }
-}
+/// The golden ratio, by which `SplitMix64` goes on.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Chance {
     /// The choices of `seed`; neighbouring seeds have nothing in common.
     pub(super) const fn of(seed: u64) -> Self {
-        Self::Seeded(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        Self(seed.wrapping_mul(GAMMA))
     }
 
     /// A number below `n`; `n` is at least 1.
     pub(super) fn below(&mut self, n: u64) -> u64 {
-        match self {
-            Self::Seeded(state) => {
-                *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-                let mut z = *state;
-                z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-                z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-                (z ^ (z >> 31)) % n
-            }
-            Self::Given(_) => 0,
-        }
+        self.0 = self.0.wrapping_add(GAMMA);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % n
     }
 
-    /// Yes in `permille` of a thousand cases; never where choices are given.
+    /// Yes in `permille` of a thousand cases.
     pub(super) fn yes(&mut self, permille: u64) -> bool {
-        match self {
-            Self::Seeded(_) => self.below(1_000) < permille,
-            Self::Given(_) => false,
-        }
+        self.below(1_000) < permille
     }
 
     /// A number from `low` to `high`.
@@ -60,18 +33,9 @@ impl Chance {
         low + i64::try_from(self.below(span)).unwrap_or(0)
     }
 
-    /// One of `n` ways, explored where choices are given.
-    pub(super) fn way(&mut self, n: usize) -> usize {
-        match self {
-            Self::Seeded(_) => {
-                let n = u64::try_from(n).unwrap_or(1);
-                usize::try_from(self.below(n)).unwrap_or(0)
-            }
-            Self::Given(given) => {
-                let chosen = given.prefix.get(given.made.len()).copied().unwrap_or(0);
-                given.made.push((chosen, n));
-                chosen
-            }
-        }
+    /// One of `n` places.
+    pub(super) fn place(&mut self, n: usize) -> usize {
+        let n = u64::try_from(n).unwrap_or(1);
+        usize::try_from(self.below(n)).unwrap_or(0)
     }
 }

@@ -31,11 +31,15 @@ fn is_paid(order: &Order) -> bool {
 }
 
 impl State {
-    /// I1 for everything captured before `until`: an order or the money back.
-    pub(super) fn check_money(&self, until: Millis) -> Violations {
+    /// I1 for everything captured before `until`: an order or the money back. A capture that came after its
+    /// checkout had ended is found, if not by its message, when the checkout is looked back at: `at_last`.
+    pub(super) fn check_money(&self, until: Millis, at_last: bool) -> Violations {
         let mut found = Vec::new();
         let mut kept: BTreeMap<&str, u32> = BTreeMap::new();
         for taken in self.paypal.kept().filter(|taken| taken.at <= until) {
+            if !at_last && self.came_late(taken) {
+                continue;
+            }
             *kept.entry(&taken.reference).or_default() += 1;
             let orders = self.orders_of(taken);
             match orders.as_slice() {
@@ -55,6 +59,12 @@ impl State {
         found
     }
 
+    fn came_late(&self, taken: &Taken) -> bool {
+        let id = taken.reference.parse().ok();
+        let checkout = id.and_then(|id: CheckoutId| self.database.checkouts.get(&id));
+        checkout.is_some_and(|checkout| checkout.status.is_final() && checkout.capture_open)
+    }
+
     fn orders_of(&self, taken: &Taken) -> Vec<&Order> {
         let orders = self.database.orders.iter();
         orders
@@ -69,7 +79,7 @@ impl State {
 
     /// Everything, after the time that the last hold and the last payment had.
     pub(super) fn check_all(&self) -> Violations {
-        let mut found = self.check_money(self.now);
+        let mut found = self.check_money(self.now, true);
         self.check_orders(&mut found);
         self.check_stock(&mut found);
         self.check_coupon(&mut found);
@@ -188,7 +198,7 @@ impl State {
     fn check_rest(&self, found: &mut Violations) {
         for checkout in self.database.checkouts.values() {
             let at_rest = checkout.status.is_final() && !checkout.stock_open;
-            if !at_rest || checkout.refund_due {
+            if !at_rest || checkout.refund_due || checkout.capture_open {
                 found.push(format!("I10: {}", brief(checkout)));
             }
         }

@@ -18,6 +18,7 @@ use crate::{
         model::{CaptureRecord, Checkout, CheckoutLine, CheckoutStatus, EndReason, order_number},
         place::Wish,
         ports::{Booking, CheckoutStore, Clock, DiscountDesk, OrderBook, Till, World},
+        settle::LATE,
         totals::{ChosenShipping, Totals},
     },
     clock::Timestamp,
@@ -86,6 +87,11 @@ pub(super) struct Database {
 
 /// The price of one unit of anything.
 pub(super) const PRICE: i64 = 1_000;
+
+/// Whether it ended without an order.
+const fn ended(checkout: &Checkout) -> bool {
+    checkout.status.is_final() && checkout.order.is_none()
+}
 
 const fn is_open(checkout: &Checkout) -> bool {
     !checkout.status.is_final()
@@ -196,6 +202,7 @@ impl State {
         }
         checkout.status = CheckoutStatus::Completed;
         checkout.order = Some(new.id);
+        checkout.capture_open = false;
         touch(checkout, self.now);
         let order = Order::create(new, now).order;
         self.database.events.push((order.id, order.version));
@@ -362,6 +369,7 @@ impl CheckoutStore for Link {
         self.write("intend_capture", Some(id), move |state| {
             state.change(id, CheckoutStatus::Capturing, |checkout, _| {
                 checkout.capture_sent = true;
+                checkout.capture_open = checkout.capture.is_none();
             })
         })
         .await
@@ -393,6 +401,43 @@ impl CheckoutStore for Link {
         self.write("captured", Some(id), move |state| {
             state.change(id, CheckoutStatus::Capturing, |checkout, _| {
                 checkout.capture = Some(capture);
+                checkout.capture_open = false;
+            })
+        })
+        .await
+    }
+
+    async fn captured_late(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureRecord,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let capture = capture.clone();
+        self.write("captured_late", Some(id), move |state| {
+            let now = state.now;
+            let checkout = state.database.checkouts.get_mut(&id)?;
+            if !ended(checkout) || checkout.capture.is_some() {
+                return None;
+            }
+            checkout.capture = Some(capture);
+            checkout.capture_open = false;
+            checkout.refund_due = true;
+            touch(checkout, now);
+            Some(checkout.clone())
+        })
+        .await
+    }
+
+    async fn capture_over(&self, id: CheckoutId, late: Duration) -> Result<bool, StoreError> {
+        let late = millis(late);
+        self.write("capture_over", Some(id), move |state| {
+            let now = state.now;
+            let found = state.database.checkouts.get_mut(&id);
+            let over = found.filter(|found| ended(found) && found.expires_at.millis() < now - late);
+            over.is_some_and(|checkout| {
+                checkout.capture_open = false;
+                touch(checkout, now);
+                true
             })
         })
         .await
@@ -464,9 +509,13 @@ impl CheckoutStore for Link {
         let idle = millis(idle);
         self.read("unfinished", None, move |state| {
             let before = state.now - idle;
+            let late = state.now - millis(LATE);
             let wanted = state.database.checkouts.values().filter(|checkout| {
                 checkout.updated_at.millis() < before
-                    && (is_open(checkout) || checkout.stock_open || checkout.refund_due)
+                    && (is_open(checkout)
+                        || checkout.stock_open
+                        || checkout.refund_due
+                        || checkout.capture_open && checkout.expires_at.millis() < late)
             });
             let mut found: Vec<(Millis, CheckoutId)> = wanted
                 .map(|checkout| (checkout.updated_at.millis(), checkout.id))
@@ -542,20 +591,6 @@ impl StockRoom for Link {
         .await
     }
 
-    async fn unpin_one(
-        &self,
-        checkout: CheckoutId,
-        variant: VariantId,
-        life: Duration,
-    ) -> Result<(), StoreError> {
-        let life = millis(life);
-        self.write("unpin", Some(checkout), move |state| {
-            let until = state.now + life;
-            state.held(checkout, variant, |hold| hold.expires_at = Some(until));
-        })
-        .await
-    }
-
     async fn release_one(
         &self,
         checkout: CheckoutId,
@@ -588,6 +623,11 @@ impl StockRoom for Link {
 
     async fn sell_one(&self, checkout: CheckoutId, variant: VariantId) -> Result<(), StoreError> {
         self.write("sell", Some(checkout), move |state| {
+            let mut pinned = false;
+            state.held(checkout, variant, |hold| pinned = hold.expires_at.is_none());
+            if !pinned {
+                return;
+            }
             state.let_go(checkout, variant, |units, quantity| units.sold += quantity);
         })
         .await
@@ -827,6 +867,7 @@ fn frozen(
         provider_order: None,
         approve_url: None,
         capture_sent: false,
+        capture_open: false,
         capture: None,
         reason: None,
         refund_due: false,

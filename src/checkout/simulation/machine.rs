@@ -303,9 +303,6 @@ enum Fate {
 
 impl State {
     fn fate(&mut self, kind: Kind) -> Fate {
-        if self.explores() {
-            return Fate::Fine(0, 0);
-        }
         let (there, back) = (self.delay(), self.delay());
         if self.weather.errors > 0 && self.chance.yes(self.weather.errors) {
             return match (kind, self.chance.below(4)) {
@@ -342,11 +339,6 @@ impl State {
             self.chance.between(1, 15)
         }
     }
-
-    /// Whether choices are given instead of seeded.
-    pub(super) const fn explores(&self) -> bool {
-        matches!(self.chance, Chance::Given(_))
-    }
 }
 
 impl Link {
@@ -381,7 +373,7 @@ impl Link {
             state.after(after, move |state| state.crash(node));
         }
         // A message of a node that has crashed may have left it, or not.
-        let survives = !state.explores() && state.chance.yes(500);
+        let survives = state.chance.yes(500);
         let take_effect = move |state: &mut State| {
             if state.nodes[node].life != life && !survives {
                 return None;

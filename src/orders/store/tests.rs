@@ -317,6 +317,8 @@ async fn goods_that_are_not_booked_as_sold_yet_come_back_later() {
         .await
         .unwrap();
     assert_eq!(shop.available(item.variant).await, 0);
+    let pinned = shop.stock.pin(new.checkout, vec![item.variant]).await;
+    assert!(pinned.unwrap());
     shop.stock
         .sell(new.checkout, vec![item.variant])
         .await
