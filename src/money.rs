@@ -355,7 +355,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_agree_with_wide_integers(amount in -MAX_AMOUNT..MAX_AMOUNT, points in 0_u32..1_000_000) {
+        fn shares_agree_with_wide_integers(amount in any::<i64>(), points in 0_u32..=10_000) {
             let share = Money::new(amount, Currency::USD).share(points).unwrap().amount;
             let product = i128::from(amount) * i128::from(points);
             let rest = product - i128::from(share) * 10_000;

@@ -303,6 +303,9 @@ async fn list_discounts(
 /// Makes a discount code.
 #[utoipa::path(tag = "admin", request_body = WriteDiscount, security(("bearer" = [])), responses(
     (status = CREATED, body = DiscountAnswer, headers(("Location" = String), ("ETag" = String))),
+    (status = BAD_REQUEST, body = ProblemBody),
+    (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = CONFLICT, description = "`discount_taken`", body = ProblemBody),
@@ -354,6 +357,9 @@ async fn show_discount(
     ),
     responses(
     (status = OK, body = DiscountAnswer, headers(("ETag" = String))),
+    (status = BAD_REQUEST, body = ProblemBody),
+    (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody),

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Setup, TestShop, address, checkout_of, eventually, usd};
+use crate::support::{Setup, TestShop, address, checkout_of, eventually, take_another_amount, usd};
 
 #[actix_web::test]
 async fn a_return_before_approval_is_told_so_and_after_it_makes_the_order() {
@@ -430,11 +430,7 @@ async fn money_that_is_not_the_price_goes_back_by_itself() {
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
     let mug = shop.product(&admin, "MUG", 900, 1).await;
     let checkout = shop.checkout(&buyer, &mug, 1).await;
-    let fault = json!({ "operation": "capture", "fault": "wrong_amount" });
-    shop.paypal()
-        .post("/control/faults", &fault)
-        .await
-        .expect(200);
+    take_another_amount(&shop.paypal()).await;
     shop.approve(&checkout).await;
     let path = format!("/api/payment/checkout/{}", checkout["id"].as_str().unwrap());
     let ended = eventually("the money to go back", || async {

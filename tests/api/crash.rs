@@ -14,7 +14,9 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Client, PATIENCE, Running, TestShop, checkout_of, free_port, scaled};
+use crate::support::{
+    Client, PATIENCE, Running, TestShop, checkout_of, free_port, scaled, take_another_amount,
+};
 
 /// The longest that a checkout may take to come to rest once its node is back.
 const SETTLED: Duration = Duration::from_secs(30);
@@ -154,8 +156,7 @@ async fn die_at(point: &str, end: End) {
         shop.crash_at(point).await;
         let (buyer, paypal) = (shop.customer().await, shop.paypal());
         if end == End::Refund {
-            let fault = json!({ "operation": "capture", "fault": "wrong_amount" });
-            paypal.post("/control/faults", &fault).await.expect(200);
+            take_another_amount(&paypal).await;
         }
         let stream = with_stream(&buyer).await;
         let here = std::slice::from_ref(&buyer);

@@ -115,7 +115,8 @@ impl Judge {
         wrong
     }
 
-    fn exchange(&mut self, line: &Value, extent: Extent) -> Vec<String> {
+    /// Judges one exchange; tells what is wrong.
+    pub(crate) fn exchange(&mut self, line: &Value, extent: Extent) -> Vec<String> {
         let (request, answer) = (&line["request"], &line["response"]);
         let method = request["method"].as_str().unwrap();
         let path = request["path"].as_str().unwrap();

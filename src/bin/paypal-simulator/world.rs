@@ -21,10 +21,7 @@ use crate::{
     ipn::{self, Ipn},
     journal::Journal,
     oauth::Tokens,
-    orders::{
-        check::Payee,
-        model::{Notice, Orders},
-    },
+    orders::{book::Orders, check::Payee, model::Notice},
     payments::model::Payments,
     recording::Recording,
     signing::{Authority, Signing},

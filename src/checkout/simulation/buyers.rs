@@ -194,7 +194,7 @@ impl State {
     }
 
     /// PayPal tells of something: never, once or several times, now or later.
-    pub(super) fn tell(&mut self, hint: Hint) {
+    pub(super) fn tell(&mut self, hint: &Hint) {
         if self.chance.yes(self.weather.lost_webhooks) {
             return;
         }

@@ -729,7 +729,7 @@ impl Link {
 impl OrderBook for Link {
     async fn book(&self, booking: Booking) -> Result<(), StoreError> {
         self.write("book", Some(booking.checkout), move |state| {
-            state.write_order(&booking)
+            state.write_order(&booking);
         })
         .await
     }

@@ -248,7 +248,7 @@ impl State {
         payment.stand = Stand::Approved;
         let order = payment.id.clone();
         let checkout = payment.reference.parse().ok();
-        self.tell(Hint::Order { order, checkout });
+        self.tell(&Hint::Order { order, checkout });
         true
     }
 
@@ -264,7 +264,7 @@ impl State {
         payment.stand = Stand::Voided;
         let order = payment.id.clone();
         let checkout = payment.reference.parse().ok();
-        self.tell(Hint::ApprovalReversed { order, checkout });
+        self.tell(&Hint::ApprovalReversed { order, checkout });
     }
 
     fn capture_payment(
@@ -363,7 +363,7 @@ impl State {
 
     fn tell_of_capture(&mut self, capture: usize) {
         let hint = self.news_of(capture);
-        self.tell(hint);
+        self.tell(&hint);
     }
 
     pub(super) fn news_of(&self, capture: usize) -> Hint {
@@ -429,7 +429,7 @@ impl State {
             },
         });
         self.paypal.returned.insert(key.to_owned(), made);
-        self.tell(hint);
+        self.tell(&hint);
         Ok(self.paypal.refund(made))
     }
 }

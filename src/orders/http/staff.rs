@@ -73,6 +73,9 @@ pub(super) struct UpdateStatusRequest {
 #[utoipa::path(tag = "orders", params(("id" = OrderId, Path), ("If-Match" = Option<String>, Header)),
     request_body = UpdateStatusRequest, security(("bearer" = [])), responses(
     (status = OK, body = OrderView, headers(("ETag" = String, description = "the version"))),
+    (status = BAD_REQUEST, body = ProblemBody),
+    (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody),
@@ -160,6 +163,9 @@ pub(super) struct RefundAnswer {
 #[utoipa::path(tag = "orders", params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = RefundRequest, security(("bearer" = [])), responses(
     (status = CREATED, body = RefundAnswer),
+    (status = BAD_REQUEST, body = ProblemBody),
+    (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody),

@@ -102,7 +102,11 @@ impl Tokens {
             .map_err(|fault| match fault {
                 // Refused at once, like any other call: there is nothing to wait for.
                 Fault::Open(_) => fault,
-                other => not_sent(&format!("no access token: {other}"), true),
+                other @ (Fault::NotSent { .. }
+                | Fault::Lost(_)
+                | Fault::Api(_)
+                | Fault::Foreign { .. }
+                | Fault::Unreadable(_)) => not_sent(&format!("no access token: {other}"), true),
             })?;
         let grant = read_grant(&reply)?;
         metrics::counter!("bodega_paypal_tokens_total").increment(1);

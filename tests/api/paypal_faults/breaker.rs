@@ -10,6 +10,9 @@ use crate::support::{Client, TestShop, eventually};
 /// How often the shop's other doors are measured.
 const SAMPLES: usize = 200;
 
+/// Far from the second that a try at PayPal may take.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// The 99th percentile of reading a product and a cart.
 async fn browsing(buyer: &Client, product: &str) -> Duration {
     let mut times = Vec::with_capacity(SAMPLES);
@@ -47,7 +50,7 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
         let refused = purchase.try_to_place(&wish, "first").await;
         let refused = refused.expect_problem(503, "payment_provider_unavailable");
         assert!(refused.header("retry-after").is_some());
-        (began.elapsed() < Duration::from_millis(300)).then_some(())
+        (began.elapsed() < AT_ONCE).then_some(())
     })
     .await;
     // Open: whoever comes is told at once, and PayPal is asked once a second at most.
@@ -57,7 +60,7 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
         let asked = Instant::now();
         let refused = purchase.try_to_place(&wish, "first").await;
         refused.expect_problem(503, "payment_provider_unavailable");
-        at_once += usize::from(asked.elapsed() < Duration::from_millis(300));
+        at_once += usize::from(asked.elapsed() < AT_ONCE);
     }
     let probes = calls_met(&shop).await - met;
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
@@ -65,11 +68,9 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
     assert!(at_once >= 10, "only {at_once} were told at once");
     let now = browsing(&reader, "/api/products").await;
     println!("browsing, 99th percentile: {usual:?} before, {now:?} while PayPal hangs");
-    // A shared machine: the goal of 1.2 times is read from the line above, this is what must never be.
-    assert!(
-        now <= usual * 3 + Duration::from_millis(50),
-        "{usual:?}, now {now:?}"
-    );
+    // A shared machine: the goal of 1.2 times is read from the line above. What must never be is that
+    // somebody waits for PayPal.
+    assert!(now < AT_ONCE.max(usual * 3), "{usual:?}, now {now:?}");
     let faults = purchase
         .paypal
         .request(reqwest::Method::DELETE, "/control/faults");

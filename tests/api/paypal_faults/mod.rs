@@ -238,7 +238,8 @@ async fn refunding(purchase: &Purchase<'_>, cell: &Cell) -> Option<Instant> {
         End::Healed => {
             asked.expect(201);
             eventually("the fault", || async { trouble.met().await.then_some(()) }).await;
-            purchase.assert_given_back(&order, 0).await;
+            // PayPal may have done it already; the books say so once its answer can be read.
+            purchase.assert_booked(&order, 0).await;
             let healed = trouble.end().await;
             purchase.refunded(&order, 250).await;
             purchase.refund_stands(&order, "Completed").await;

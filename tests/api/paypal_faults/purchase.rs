@@ -139,6 +139,12 @@ impl<'a> Purchase<'a> {
         self.admin.get(&path).await.expect(200).body
     }
 
+    /// How much the shop's books say was given back.
+    pub(super) async fn assert_booked(&self, order: &Value, cents: i64) {
+        let shown = self.order(order).await;
+        assert_eq!(shown["payment"]["refunded"]["amount"], cents);
+    }
+
     /// Waits until so much was given back, by the shop's books and by PayPal's.
     pub(super) async fn refunded(&self, order: &Value, cents: i64) {
         eventually("the refund in the books", || async {
@@ -194,8 +200,20 @@ fn amount(line: &Value) -> i64 {
     text.replace('.', "").parse().unwrap()
 }
 
-/// Compares the shop's orders with PayPal's journal: money once, and no order without.
+/// Compares the shop's orders with PayPal's journal: money once, and no order without; and has the
+/// checker judge everything else.
 pub(super) async fn books_agree(shop: &TestShop, admin: &Client) {
+    let journal = &shop.simulator.url;
+    let check = [
+        "check",
+        "--invariants",
+        "--journal",
+        journal,
+        "--wait",
+        "30",
+    ];
+    let (clean, said) = shop.command(&check, "");
+    assert!(clean, "{said}");
     let mut lines = shop.journal("capture").await;
     lines.extend(shop.journal("capture.updated").await);
     let captures = latest(&lines);
@@ -222,7 +240,7 @@ pub(super) async fn books_agree(shop: &TestShop, admin: &Client) {
         );
     }
     let mut of_checkouts: Vec<&Value> = captures.values().map(|line| &line["customId"]).collect();
-    of_checkouts.sort_by_key(|id| id.to_string());
+    of_checkouts.sort_by_key(ToString::to_string);
     of_checkouts.dedup();
     assert_eq!(
         of_checkouts.len(),

@@ -63,7 +63,7 @@ pub(super) enum Wrong {
     Internal,
     Unavailable,
     BadJson,
-    WrongAmount,
+    AnotherAmount,
     Pending,
     Declined,
     DoneThen,
@@ -79,7 +79,7 @@ impl Wrong {
         Self::Internal,
         Self::Unavailable,
         Self::BadJson,
-        Self::WrongAmount,
+        Self::AnotherAmount,
         Self::Pending,
         Self::Declined,
         Self::DoneThen,
@@ -95,7 +95,7 @@ impl Wrong {
             Self::Internal => "500",
             Self::Unavailable => "503",
             Self::BadJson => "bad JSON",
-            Self::WrongAmount => "wrong amount",
+            Self::AnotherAmount => "wrong amount",
             Self::Pending => "pending",
             Self::Declined => "declined",
             Self::DoneThen => "done, then 500, timeout, reset",
@@ -174,15 +174,15 @@ fn faults(call: Call, wrong: Wrong) -> (Vec<Value>, Option<&'static str>) {
             ];
             (all.to_vec(), None)
         }
-        (Wrong::WrongAmount, Call::Token) => (
+        (Wrong::AnotherAmount, Call::Token) => (
             one(json!({ "fault": "oversized" })),
             Some("an answer of 10 MiB"),
         ),
-        (Wrong::WrongAmount, Call::Verify) => (
+        (Wrong::AnotherAmount, Call::Verify) => (
             one(json!({ "fault": "html" })),
             Some("a page with status 200"),
         ),
-        (Wrong::WrongAmount, Call::Create | Call::Capture | Call::Get | Call::Refund) => {
+        (Wrong::AnotherAmount, Call::Create | Call::Capture | Call::Get | Call::Refund) => {
             plain(json!({ "fault": "wrong_amount" }))
         }
         (Wrong::Pending, Call::Token) => (
@@ -220,19 +220,16 @@ fn faults(call: Call, wrong: Wrong) -> (Vec<Value>, Option<&'static str>) {
 
 fn end(call: Call, wrong: Wrong) -> End {
     match (call, wrong) {
-        (_, Wrong::DoneThen) | (Call::Token, Wrong::Pending) => End::Meanwhile,
-        // The answer is wrong, the order is made, and its own state is read instead.
-        (Call::Create, Wrong::WrongAmount | Wrong::Pending) => End::Meanwhile,
-        (Call::Create, Wrong::Declined) => End::Anew,
-        // The money was taken, and the order says so.
-        (Call::Capture, Wrong::SlowDrip | Wrong::BadJson | Wrong::WrongAmount) => End::Meanwhile,
+        // Asked again under the same request id, or merely late; or the answer is wrong, and what it is
+        // about has a state of its own that is read instead.
+        (_, Wrong::DoneThen)
+        | (Call::Token, Wrong::Pending)
+        | (Call::Create, Wrong::AnotherAmount | Wrong::Pending)
+        | (Call::Capture, Wrong::SlowDrip | Wrong::BadJson | Wrong::AnotherAmount)
+        | (Call::Get | Call::Refund, Wrong::AnotherAmount) => End::Meanwhile,
         (Call::Capture | Call::Refund, Wrong::Pending) => End::Waits,
         (Call::Capture | Call::Refund, Wrong::Declined) => End::Again,
-        // Its amount decides nothing before the capture.
-        (Call::Get, Wrong::WrongAmount) => End::Meanwhile,
-        (Call::Get, Wrong::Declined) => End::Anew,
-        // The money went back, and the webhook says so; or the refund's own state does.
-        (Call::Refund, Wrong::SlowDrip | Wrong::BadJson | Wrong::WrongAmount) => End::Meanwhile,
+        (Call::Create | Call::Get, Wrong::Declined) => End::Anew,
         (
             Call::Token | Call::Create | Call::Capture | Call::Get | Call::Refund | Call::Verify,
             _,
@@ -279,7 +276,7 @@ fn page() -> String {
     }
     page.push_str(
         "\n- **done meanwhile**: the shop found its way while the fault lasted: by asking again under the same request\n  \
-        id, by reading the order's, the capture's or the refund's own state, or by the webhook.\n\
+        id, by reading the order's, the capture's or the refund's own state.\n\
         - **done once healed**: the buyer or PayPal was told to come back (503); then it was done without anybody's doing.\n\
         - **waits, then done**: an order or a refund that is `Pending` until PayPal says more.\n\
         - **clean failure, tried again**: nothing was taken or given back; the same buyer approves again, staff ask again.\n\

@@ -458,6 +458,15 @@ pub(crate) fn clock_at(offset: &str) -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// Has the provider tell of another amount than agreed, in answer to the next capture and when it is asked
+/// about that again.
+pub(crate) async fn take_another_amount(paypal: &Client) {
+    for operation in ["capture", "show_capture"] {
+        let fault = json!({ "operation": operation, "fault": "wrong_amount" });
+        paypal.post("/control/faults", &fault).await.expect(200);
+    }
+}
+
 /// US dollars in cents.
 pub(crate) fn usd(amount: i64) -> Value {
     json!({ "amount": amount, "currency": "USD" })

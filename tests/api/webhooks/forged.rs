@@ -79,8 +79,8 @@ fn spellings(lure: u16, allowed: &str, certificate: &str) -> Vec<String> {
     hosts.map(|host| format!("{host}{path}")).to_vec()
 }
 
-/// An order, the event that told of its payment, and a shop at rest.
-async fn sold(shop: &TestShop, admin: &Client) -> (Value, String) {
+/// An order, the events that tell of its payment and of its approval, and a shop at rest.
+async fn sold(shop: &TestShop, admin: &Client) -> (Value, [String; 2]) {
     let buyer = shop.customer().await;
     let mug = shop.product(admin, "MUG", 900, 10).await;
     hold(shop).await;
@@ -89,12 +89,16 @@ async fn sold(shop: &TestShop, admin: &Client) -> (Value, String) {
     let wish = json!({ "checkoutId": checkout["id"] });
     let order = buyer.post("/api/orders", &wish).await.expect(201).body;
     release_nothing(shop).await;
-    let events = shop.journal("event").await;
-    let told = events
-        .iter()
-        .find(|line| line["eventType"] == "PAYMENT.CAPTURE.COMPLETED")
-        .unwrap();
-    (order, told["id"].as_str().unwrap().to_owned())
+    let told = shop.journal("event").await;
+    let of = |kind: &str| {
+        let line = told.iter().find(|line| line["eventType"] == kind).unwrap();
+        line["id"].as_str().unwrap().to_owned()
+    };
+    let events = [
+        of("PAYMENT.CAPTURE.COMPLETED"),
+        of("CHECKOUT.ORDER.APPROVED"),
+    ];
+    (order, events)
 }
 
 async fn forge(shop: &TestShop, forgery: &Value) -> u64 {
@@ -113,7 +117,7 @@ async fn forgeries_are_refused_leave_nothing_behind_and_lead_nowhere() {
         .start()
         .await;
     let admin = shop.admin().await;
-    let (order, event) = sold(&shop, &admin).await;
+    let (order, [event, another]) = sold(&shop, &admin).await;
     let kinds = shop
         .paypal()
         .get("/control/events/forge")
@@ -142,12 +146,14 @@ async fn forgeries_are_refused_leave_nothing_behind_and_lead_nowhere() {
     }
     assert_eq!(stored(&admin, "").await, 0, "a forgery was stored");
     assert_eq!(lure.visits(), 0, "a stranger's host was asked");
-    // The genuine event is taken after all that, and so are genuine ones under a new certificate.
+    // The genuine event is taken after all that, and so is one under a new certificate.
     super::resend(&shop, &event, 1).await;
     assert_eq!(settled(&admin, &event).await["state"], "done");
     let rotate = json!({ "kind": "good" });
     let path = "/control/certificates/rotate";
     shop.paypal().post(path, &rotate).await.expect(200);
+    super::resend(&shop, &another, 1).await;
+    assert_eq!(settled(&admin, &another).await["state"], "done");
     let path = format!("/api/orders/{}", order["id"].as_str().unwrap());
     let now = admin.get(&path).await.expect(200).body;
     assert_eq!(fate(&now), fate(&order));
@@ -161,7 +167,7 @@ async fn a_certificate_that_is_unfit_is_refused_until_a_good_one_signs() {
         .start()
         .await;
     let admin = shop.admin().await;
-    let (_order, event) = sold(&shop, &admin).await;
+    let (_order, [event, _approved]) = sold(&shop, &admin).await;
     // One attempt each: a later one would be signed by a later certificate.
     let once = json!({ "webhookAttempts": 1 });
     shop.paypal()

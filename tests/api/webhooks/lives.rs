@@ -1,5 +1,7 @@
 //! The life of an order in six events, told in every order, many times, late, and too early.
 
+use std::time::Instant;
+
 use futures_util::{StreamExt, future::join_all, stream};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::{Value, json};
@@ -168,6 +170,7 @@ async fn fifty_copies_at_once_and_a_replay_after_three_days_change_nothing() {
     let mug = shop.product(&admin, "MUG", 900, 10).await;
     let life = live(&shop, &buyer, &mug).await;
     release_nothing(&shop).await;
+    let began = Instant::now();
     join_all(life.events.iter().map(|event| resend(&shop, event, 50))).await;
     for event in &life.events {
         assert_eq!(settled(&admin, event).await["state"], "done");
@@ -179,6 +182,7 @@ async fn fifty_copies_at_once_and_a_replay_after_three_days_change_nothing() {
         (u64::try_from(taken).unwrap() >= copies).then_some(())
     })
     .await;
+    println!("{copies} copies answered in {:?}", began.elapsed());
     assert_eq!(stored(&admin, "").await, 6, "each event is kept once");
     let first = order_of(&admin, &life).await;
     // Three days on: PayPal's last try, with tokens and request ids long forgotten.

@@ -11,13 +11,17 @@ use actix_web::{
 use futures_util::stream;
 use tokio::time::sleep;
 
-use super::{Fault, Kind, alter};
+use super::{Fault, Kind, Operation, alter};
 use crate::{issues, problem::Problem};
 
 /// The answer that comes in place of the work, for faults that do none.
 pub(crate) fn instead(fault: &Fault) -> Option<HttpResponse> {
     let status = fault.status;
     match fault.kind {
+        Kind::Status if fault.operation == Operation::Token && status == Some(401) => {
+            let text = "Client Authentication failed";
+            Some(Problem::oauth(401, "invalid_client", text).error_response())
+        }
         Kind::Status => Some(plain(status.unwrap_or(500), fault.retry_after).error_response()),
         Kind::StatusHtml => {
             let problem = Problem::html(status.unwrap_or(503)).retry_after(fault.retry_after);

@@ -6,6 +6,7 @@
 //! ```
 //! COMPLETED says that a capture exists, not that it was paid: read the capture's own status.
 
+pub(crate) mod book;
 pub(crate) mod check;
 pub(crate) mod http;
 pub(crate) mod model;

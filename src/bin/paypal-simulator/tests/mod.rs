@@ -7,6 +7,7 @@ mod journey;
 mod load;
 mod messages;
 mod notices;
+mod page;
 #[path = "../../../../tests/paypal_openapi/mod.rs"]
 mod paypal_openapi;
 mod replay;

@@ -18,7 +18,9 @@ impl Sorted {
     /// Sorts `new` and all that are known.
     pub(super) fn merge(&mut self, new: Vec<TermId>, words: &Spellings) {
         if new.len() <= MAX_PIECE {
-            new.into_iter().for_each(|id| self.insert(id, words));
+            for id in new {
+                self.insert(id, words);
+            }
             return;
         }
         let mut all = new;

@@ -41,6 +41,16 @@ fn spelt<'a>(letters: &'a str, spans: &[Span], number: u32) -> &'a str {
 }
 
 impl Spellings {
+    /// With room for so many words of usual length.
+    pub(super) fn with_room(words: usize) -> Self {
+        Self {
+            letters: String::with_capacity(words.saturating_mul(8)),
+            spans: Vec::with_capacity(words),
+            numbers: HashTable::with_capacity(words),
+            ..Self::default()
+        }
+    }
+
     /// The word of a number; empty where the number is free.
     pub(super) fn word(&self, number: u32) -> &str {
         spelt(&self.letters, &self.spans, number)

@@ -48,12 +48,24 @@ impl Place {
     }
 }
 
+/// Words that most products have room for without taking more memory.
+const USUAL_TERMS: usize = 112;
+
 /// The words of one product, each with the places where it stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in super::super) struct Terms {
     words: Spellings,
     /// By the word's number.
     places: Vec<u8>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            words: Spellings::with_room(USUAL_TERMS),
+            places: Vec::with_capacity(USUAL_TERMS),
+        }
+    }
 }
 
 impl Terms {

@@ -92,7 +92,7 @@ pub(crate) fn units(root: &Node<'_>, payee: Payee<'_>, found: &mut Findings) -> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
@@ -103,7 +103,7 @@ mod tests {
     };
 
     /// The request of the shop's own shape: two items, shipping, tax, discount.
-    fn request() -> Value {
+    pub(crate) fn request() -> Value {
         json!({
             "intent": "CAPTURE",
             "purchase_units": [{
