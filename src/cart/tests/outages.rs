@@ -17,8 +17,8 @@ use crate::{
     mongo::{Mongo, is_duplicate_key},
 };
 
-/// How long one call is waited for in these tests.
-const LIMIT: Duration = Duration::from_secs(1);
+/// How long one call is waited for in these tests: shorter than the hang, and time enough on a busy machine.
+const LIMIT: Duration = Duration::from_secs(4);
 /// A test that holds the fail point for longer has died.
 const HELD: Duration = Duration::from_secs(30);
 
@@ -108,6 +108,6 @@ async fn a_connection_cut_twice_loses_and_doubles_nothing() {
 
 #[actix_web::test]
 async fn a_write_that_hangs_neither_freezes_the_cart_nor_comes_twice() {
-    let hang = doc! { "blockConnection": true, "blockTimeMS": 2_000 };
+    let hang = doc! { "blockConnection": true, "blockTimeMS": 6_000 };
     lose_nothing_under(1, hang).await;
 }
