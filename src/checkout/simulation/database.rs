@@ -664,7 +664,9 @@ impl DiscountDesk for Link {
             let until = state.now + life;
             let unlimited = state.flaw == Flaw::CouponUnlimited;
             let coupon = &mut state.database.coupon;
-            if coupon.claims.iter().any(|(by, ..)| *by == checkout) {
+            // What was counted is remembered, so that a run that was held up does not claim it again.
+            let claimed = coupon.claims.iter().any(|(by, ..)| *by == checkout);
+            if claimed || coupon.used.contains(&checkout) {
                 return Ok(());
             }
             if coupon.claims.len() + coupon.used.len() >= coupon.limit && !unlimited {

@@ -370,7 +370,12 @@ impl Link {
         state.messages += 1;
         if state.weather.crashes > 0 && state.chance.yes(state.weather.crashes) {
             let after = state.chance.between(0, 30);
-            state.after(after, move |state| state.crash(node));
+            state.after(after, move |state| {
+                // Not once the storm is over.
+                if state.weather.crashes > 0 {
+                    state.crash(node);
+                }
+            });
         }
         // A message of a node that has crashed may have left it, or not.
         let survives = state.chance.yes(500);
