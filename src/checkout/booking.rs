@@ -91,6 +91,10 @@ impl OrderBook for Bookings {
         self.orders.disputed(capture, dispute).await
     }
 
+    async fn unconfirmed(&self) -> Result<Option<CaptureId>, StoreError> {
+        self.orders.claim_unconfirmed().await
+    }
+
     async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
         self.orders.reversed(capture).await
     }

@@ -132,7 +132,7 @@ impl<W: World> Settlement<W> {
     }
 
     /// A capture has moved: it settles its checkout, or confirms or denies the order's payment.
-    async fn capture_moved(
+    pub(super) async fn capture_moved(
         &self,
         capture: &CaptureId,
         order: Option<&ProviderOrderId>,

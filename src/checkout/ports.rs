@@ -250,6 +250,12 @@ pub trait OrderBook: Clone + Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
+    /// Takes the next order whose payment is pending and has not been asked about for a while: its capture.
+    /// A world whose provider is always heard at last has none.
+    fn unconfirmed(&self) -> impl Future<Output = Result<Option<CaptureId>, StoreError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Books that the money of a capture was taken back.
     fn reversed(
         &self,

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 
 use super::{
     model::Checkout,
-    ports::{CheckoutStore, DiscountDesk, World},
+    ports::{CheckoutStore, DiscountDesk, OrderBook, World},
     settle::{SettleError, Settlement},
 };
 use crate::{
@@ -111,7 +111,21 @@ impl<W: World> Settlement<W> {
                 break;
             }
         }
-        self.free_orphans().await
+        self.free_orphans().await?;
+        self.ask_again().await
+    }
+
+    /// Asks about payments that were taken on and not decided: the message that decides them may be lost.
+    async fn ask_again(&self) -> Result<(), StoreError> {
+        for _ in 0..BATCH {
+            let Some(capture) = self.orders.unconfirmed().await? else {
+                break;
+            };
+            if let Err(error) = self.capture_moved(&capture, None, None, None).await {
+                tracing::warn!(%capture, %error, "a pending payment cannot be asked about now");
+            }
+        }
+        Ok(())
     }
 
     async fn look_after(&self, id: CheckoutId) {

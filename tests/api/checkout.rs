@@ -303,6 +303,32 @@ async fn a_pending_capture_is_an_order_that_waits() {
 }
 
 #[actix_web::test]
+async fn a_pending_capture_is_confirmed_though_no_message_comes() {
+    let shop = Setup::default()
+        .simulator("--webhook-delay-ms=600000")
+        .start()
+        .await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let mug = shop.product(&admin, "MUG", 900, 1).await;
+    let checkout = shop.checkout(&buyer, &mug, 1).await;
+    let id = checkout["providerOrderId"].as_str().unwrap();
+    let pending = json!({ "then": "pending" });
+    let approve = format!("/control/orders/{id}/approve");
+    shop.paypal().post(&approve, &pending).await.expect(200);
+    let body = json!({ "checkoutId": checkout["id"] });
+    let order = buyer.post("/api/orders", &body).await.body;
+    assert_eq!(order["payment"]["status"], "Pending", "{order}");
+    let capture = order["payment"]["captureId"].as_str().unwrap();
+    let complete = format!("/control/captures/{capture}/complete");
+    shop.paypal().post(&complete, &json!({})).await.expect(200);
+    let path = format!("/api/orders/{}", order["id"].as_str().unwrap());
+    eventually("the confirmation", || async {
+        (buyer.get(&path).await.body["payment"]["status"] == "Completed").then_some(())
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn twenty_equal_keys_run_once() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);

@@ -47,6 +47,12 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a claim of the sweep holds.
 const CLAIM: Duration = Duration::from_secs(10);
 
+/// A payment that was taken on and is not decided, as stored.
+const PENDING: &str = "Pending";
+/// The least time between two questions about a pending payment. An older one is asked about less often,
+/// each time after an eighth of its age: an eCheck takes days.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
 /// Selects what the sweep is to look after now, by the database's clock.
 fn due() -> Document {
     let mut due = attended();
@@ -107,6 +113,8 @@ pub fn collections() -> Vec<schema::Collection> {
                 ),
                 schema::Index::on("terms", doc! { "terms": 1 }),
                 schema::Index::on("attend", doc! { "attend_at": 1 }).only_where(attended()),
+                schema::Index::on("unconfirmed", doc! { "payment.status": 1, "ask_at": 1 })
+                    .only_where(doc! { "payment.status": PENDING }),
             ],
             validator: Some(doc! {
                 "bsonType": "object",
@@ -457,6 +465,28 @@ impl Orders {
             .sort(doc! { "attend_at": 1 })
             .return_document(ReturnDocument::After);
         Ok(due.await?)
+    }
+
+    /// Takes the capture of the next order whose payment is pending and due to be asked about. Index used:
+    /// `unconfirmed`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn claim_unconfirmed(&self) -> Result<Option<CaptureId>, StoreError> {
+        let due = doc! {
+            "payment.status": PENDING,
+            // Absent, which is before every date, on one that was never asked about.
+            "$expr": { "$lte": ["$ask_at", "$$NOW"] },
+        };
+        let eighth = doc! { "$divide": [{ "$subtract": ["$$NOW", "$created_at"] }, 8] };
+        let wait = doc! { "$max": [millis(ASK_EVERY), eighth] };
+        let claim = doc! { "$set": { "ask_at": { "$add": ["$$NOW", wait] } } };
+        let claimed = self
+            .documents
+            .find_one_and_update(due, vec![claim])
+            .sort(doc! { "ask_at": 1 })
+            .return_document(ReturnDocument::After);
+        Ok(claimed.await?.map(|order| order.payment.capture))
     }
 }
 
