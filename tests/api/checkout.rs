@@ -246,10 +246,7 @@ async fn a_declined_payment_takes_nothing_and_may_be_tried_again() {
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
     let mug = shop.product(&admin, "MUG", 900, 1).await;
     let checkout = shop.checkout(&buyer, &mug, 1).await;
-    let id = checkout["providerOrderId"].as_str().unwrap();
-    let decline = json!({ "then": "decline" });
-    shop.paypal()
-        .post(&format!("/control/orders/{id}/approve"), &decline)
+    shop.approve_as(&checkout, &json!({ "then": "decline" }))
         .await;
     let body = json!({ "checkoutId": checkout["id"] });
     let refused = buyer
@@ -268,12 +265,7 @@ async fn a_pending_capture_is_an_order_that_waits() {
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
     let mug = shop.product(&admin, "MUG", 900, 1).await;
     let checkout = shop.checkout(&buyer, &mug, 1).await;
-    let id = checkout["providerOrderId"].as_str().unwrap();
-    shop.paypal()
-        .post(
-            &format!("/control/orders/{id}/approve"),
-            &json!({ "then": "pending" }),
-        )
+    shop.approve_as(&checkout, &json!({ "then": "pending" }))
         .await;
     let body = json!({ "checkoutId": checkout["id"] });
     let order = buyer.post("/api/orders", &body).await.body;
@@ -311,10 +303,8 @@ async fn a_pending_capture_is_confirmed_though_no_message_comes() {
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
     let mug = shop.product(&admin, "MUG", 900, 1).await;
     let checkout = shop.checkout(&buyer, &mug, 1).await;
-    let id = checkout["providerOrderId"].as_str().unwrap();
-    let pending = json!({ "then": "pending" });
-    let approve = format!("/control/orders/{id}/approve");
-    shop.paypal().post(&approve, &pending).await.expect(200);
+    shop.approve_as(&checkout, &json!({ "then": "pending" }))
+        .await;
     let body = json!({ "checkoutId": checkout["id"] });
     let order = buyer.post("/api/orders", &body).await.body;
     assert_eq!(order["payment"]["status"], "Pending", "{order}");

@@ -15,10 +15,7 @@ async fn bought(shop: &TestShop, admin: &Client, sku: &str, then: &str) -> (Clie
     let buyer = shop.customer().await;
     let mug = shop.product(admin, sku, 900, 5).await;
     let checkout = shop.checkout(&buyer, &mug, 1).await;
-    let id = checkout["providerOrderId"].as_str().unwrap();
-    let path = format!("/control/orders/{id}/approve");
-    let approval = json!({ "then": then });
-    shop.paypal().post(&path, &approval).await.expect(200);
+    shop.approve_as(&checkout, &json!({ "then": then })).await;
     let body = json!({ "checkoutId": checkout["id"] });
     let order = buyer.post("/api/orders", &body).await;
     assert!(matches!(order.status, 200 | 201 | 402), "{order:?}");

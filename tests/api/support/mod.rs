@@ -403,11 +403,14 @@ impl TestShop {
 
     /// Approves a checkout's payment as its buyer would at PayPal.
     pub(crate) async fn approve(&self, checkout: &Value) {
+        self.approve_as(checkout, &json!({})).await;
+    }
+
+    /// The same; `how` says what comes of it, such as `{"then": "pending"}` (docs/paypal-simulator.md).
+    pub(crate) async fn approve_as(&self, checkout: &Value, how: &Value) {
         let id = checkout["providerOrderId"].as_str().unwrap();
-        let answer = self
-            .paypal()
-            .post(&format!("/control/orders/{id}/approve"), &json!({}))
-            .await;
+        let approve = format!("/control/orders/{id}/approve");
+        let answer = self.paypal().post(&approve, how).await;
         assert!(answer.status < 300, "{answer:?}");
     }
 }

@@ -22,10 +22,8 @@ async fn unheard(shop: &TestShop, admin: &Client, sku: &str) -> (Client, Value) 
     let buyer = shop.customer().await;
     let mug = shop.product(admin, sku, 900, 10).await;
     let checkout = shop.checkout(&buyer, &mug, 1).await;
-    let id = checkout["providerOrderId"].as_str().unwrap();
-    let path = format!("/control/orders/{id}/approve");
-    let pending = json!({ "then": "pending" });
-    shop.paypal().post(&path, &pending).await.expect(200);
+    shop.approve_as(&checkout, &json!({ "then": "pending" }))
+        .await;
     let wish = json!({ "checkoutId": checkout["id"] });
     let order = buyer.post("/api/orders", &wish).await.expect(201).body;
     let capture = order["payment"]["captureId"].as_str().unwrap();

@@ -35,12 +35,8 @@ async fn live(shop: &TestShop, buyer: &Client, product: &Value) -> Life {
     let paypal = shop.paypal();
     let since = last_line(shop).await;
     let checkout = shop.checkout(buyer, product, 1).await;
-    let id = checkout["providerOrderId"].as_str().unwrap();
-    let approve = format!("/control/orders/{id}/approve");
-    paypal
-        .post(&approve, &json!({ "then": "pending" }))
-        .await
-        .expect(200);
+    shop.approve_as(&checkout, &json!({ "then": "pending" }))
+        .await;
     let wish = json!({ "checkoutId": checkout["id"] });
     let order = buyer.post("/api/orders", &wish).await.expect(201).body;
     assert_eq!(order["payment"]["status"], "Pending");
