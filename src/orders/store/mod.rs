@@ -473,10 +473,11 @@ impl Orders {
     /// # Errors
     /// When the database refuses.
     pub async fn claim_unconfirmed(&self) -> Result<Option<CaptureId>, StoreError> {
+        // The provider's message has its time to come first.
+        let first = doc! { "$add": ["$created_at", millis(ASK_EVERY)] };
         let due = doc! {
             "payment.status": PENDING,
-            // Absent, which is before every date, on one that was never asked about.
-            "$expr": { "$lte": ["$ask_at", "$$NOW"] },
+            "$expr": { "$lte": [{ "$ifNull": ["$ask_at", first] }, "$$NOW"] },
         };
         let eighth = doc! { "$divide": [{ "$subtract": ["$$NOW", "$created_at"] }, 8] };
         let wait = doc! { "$max": [millis(ASK_EVERY), eighth] };
