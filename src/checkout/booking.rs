@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 use mongodb::ClientSession;
 
 use super::{
+    model::Checkout,
     ports::{Booking, OrderBook},
     store::Checkouts,
 };
@@ -30,24 +31,22 @@ impl Bookings {
         &self,
         session: &mut ClientSession,
         booking: &Booking,
-    ) -> mongodb::error::Result<()> {
-        let completed = self
-            .checkouts
-            .complete_in(session, booking.checkout, booking.order.id);
-        if !completed.await? {
-            return Ok(());
+    ) -> mongodb::error::Result<Option<Checkout>> {
+        let completed = self.checkouts.complete_in(session, booking).await?;
+        if completed.is_none() {
+            return Ok(None);
         }
         self.orders.insert_in(session, &booking.order).await?;
         self.carts
             .take_out_in(session, booking.cart, &booking.bought)
             .await?;
         crash_point(Point::CommitBefore);
-        Ok(())
+        Ok(completed)
     }
 }
 
 impl OrderBook for Bookings {
-    async fn book(&self, booking: Booking) -> Result<(), StoreError> {
+    async fn book(&self, booking: Booking) -> Result<Option<Checkout>, StoreError> {
         let context = (self.clone(), booking);
         let placed = self
             .mongo
@@ -58,7 +57,7 @@ impl OrderBook for Bookings {
         crash_point(Point::CommitAfter);
         match placed {
             // The unique indexes say that the order stands: another was first.
-            Err(error) if error.is_duplicate_key() => Ok(()),
+            Err(error) if error.is_duplicate_key() => Ok(None),
             other => other,
         }
     }

@@ -32,6 +32,11 @@ impl Till for CartTill {
         let cart = self.carts.snapshot(cart).await?;
         self.price(id, wish, &cart).await
     }
+
+    async fn has_changed(&self, checkout: &Checkout, wish: &Wish) -> Result<bool, CheckoutError> {
+        let cart = self.carts.snapshot(checkout.cart).await?;
+        Ok(cart.version != wish.seen.version)
+    }
 }
 
 impl CartTill {
@@ -99,7 +104,6 @@ impl CartTill {
             cancel_url: wish.cancel_url.clone(),
             provider_order: None,
             approve_url: None,
-            capture_sent: false,
             capture_open: false,
             capture: None,
             reason: None,

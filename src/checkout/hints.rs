@@ -23,7 +23,7 @@ impl<W: World> HintSink for Settlement<W> {
             match hint {
                 Hint::Order { order, checkout } => {
                     match self.meant(Some(order), *checkout).await? {
-                        Some(found) => self.wake(found.id).await,
+                        Some(found) => self.wake(found).await,
                         None => Ok(()),
                     }
                 }
@@ -115,13 +115,13 @@ impl<W: World> Settlement<W> {
             },
         };
         let Some(found) = found else { return Ok(None) };
-        self.wake(found.id).await?;
+        self.wake(found).await?;
         Ok(self.orders.by_capture(capture).await?)
     }
 
     /// Settles, and says whether the hint has been followed.
-    async fn wake(&self, id: CheckoutId) -> Result<(), HintError> {
-        match self.settle(id).await {
+    async fn wake(&self, found: Checkout) -> Result<(), HintError> {
+        match self.settle_read(found).await {
             Ok(Settled::Unclear(error)) => Err(error.into()),
             Ok(_) | Err(SettleError::NotFound) => Ok(()),
             Err(SettleError::Store(error)) => Err(error.into()),
@@ -149,8 +149,12 @@ impl<W: World> Settlement<W> {
                 reason: format!("it claims another amount than checkout {} is of", found.id),
             });
         }
-        self.wake(found.id).await?;
-        if self.orders.by_capture(capture).await?.is_none() {
+        self.wake(found).await?;
+        let Some(order) = self.orders.by_capture(capture).await? else {
+            return Ok(());
+        };
+        if order.payment.status != PaymentStatus::Pending {
+            // Decided; what comes after that, a refund or a reversal, has messages of its own.
             return Ok(());
         }
         let state = self.payments.capture_state(capture).await?;
@@ -158,13 +162,13 @@ impl<W: World> Settlement<W> {
             CaptureStatus::Completed => Some(PaymentStatus::Completed),
             CaptureStatus::Declined => Some(PaymentStatus::Denied),
             CaptureStatus::PartiallyRefunded | CaptureStatus::Refunded => {
-                self.confirm(&state).await?;
+                self.confirm(&order, &state).await?;
                 return self.refunded(capture, None).await;
             }
             CaptureStatus::Pending(_) | CaptureStatus::Other(_) => None,
         };
         match to {
-            Some(PaymentStatus::Completed) => self.confirm(&state).await,
+            Some(PaymentStatus::Completed) => self.confirm(&order, &state).await,
             Some(to) => {
                 self.orders.payment_changed(capture, to).await?;
                 Ok(())
@@ -174,10 +178,7 @@ impl<W: World> Settlement<W> {
     }
 
     /// Confirms a payment that was pending, if it is exactly what the order cost.
-    async fn confirm(&self, capture: &Capture) -> Result<(), HintError> {
-        let Some(order) = self.orders.by_capture(&capture.id).await? else {
-            return Ok(());
-        };
+    async fn confirm(&self, order: &Order, capture: &Capture) -> Result<(), HintError> {
         if capture.amount != Some(order.total) {
             let reason = format!("capture {} is of another amount than its order", capture.id);
             return Err(HintError::Failed { reason });
@@ -234,16 +235,12 @@ impl<W: World> Settlement<W> {
         let Some(found) = self.meant(Some(order), reference).await? else {
             return Ok(());
         };
-        if found.status == CheckoutStatus::AwaitingApproval {
-            self.checkouts
-                .end(
-                    &found,
-                    CheckoutStatus::Failed,
-                    EndReason::ApprovalLapsed,
-                    false,
-                )
-                .await?;
-        }
-        self.wake(found.id).await
+        let ended = if found.status == CheckoutStatus::AwaitingApproval {
+            let (to, reason) = (CheckoutStatus::Failed, EndReason::ApprovalLapsed);
+            self.checkouts.end(&found, to, reason, false).await?
+        } else {
+            None
+        };
+        self.wake(ended.unwrap_or(found)).await
     }
 }

@@ -22,7 +22,7 @@ pub enum CheckoutStatus {
     Preparing,
     /// The buyer may approve at the provider.
     AwaitingApproval,
-    /// Money is being taken.
+    /// Money is being taken: a capture may have been sent, and the provider is asked before all else.
     Capturing,
     /// Paid, or taken on by the provider; there is an order.
     Completed,
@@ -129,6 +129,8 @@ pub enum EndReason {
     DiscountRefused,
     /// The buyer began another checkout of the same cart.
     Superseded,
+    /// The cart was another by the time its stock was to be held.
+    CartChanged,
     /// The reservation lapsed.
     Expired,
     /// Not enough in stock.
@@ -226,8 +228,6 @@ pub struct Checkout {
     pub provider_order: Option<ProviderOrderId>,
     /// Where the buyer approves it.
     pub approve_url: Option<String>,
-    /// Whether a capture may have been sent: from then on the provider is asked before all else.
-    pub capture_sent: bool,
     /// Whether a capture was ever sent and may be made yet, even after the end: then the provider is asked
     /// once more.
     #[serde(default)]
@@ -259,10 +259,9 @@ pub struct Checkout {
 pub enum Step {
     /// Nobody has been asked for the money yet: wait for `place` or expiry.
     Wait,
-    /// Ask the provider how the payment stands.
+    /// Ask the provider how the payment stands; where it is approved, keep stock and discounts from lapsing
+    /// and write down that a capture will be sent.
     Ask(ProviderOrderId),
-    /// Keep stock and discounts from lapsing, then write down that a capture will be sent.
-    Pin,
     /// Ask the provider for what was captured; capture where it was not.
     Capture(ProviderOrderId),
     /// Make the order of the capture.
@@ -290,8 +289,7 @@ impl Checkout {
             }
             CheckoutStatus::Capturing => match (&self.capture, &self.provider_order) {
                 (Some(capture), Some(order)) => Step::Book(order.clone(), capture.clone()),
-                (None, Some(order)) if self.capture_sent => Step::Capture(order.clone()),
-                (None, Some(_)) => Step::Pin,
+                (None, Some(order)) => Step::Capture(order.clone()),
                 (_, None) => Step::Wait,
             },
             CheckoutStatus::Completed if self.stock_open => Step::Sell,

@@ -70,7 +70,7 @@ impl<W: World> Checkouting<W> {
             None => self.begin(id, wish).await?,
         };
         match checkout.status {
-            CheckoutStatus::Preparing => self.prepare(checkout).await,
+            CheckoutStatus::Preparing => self.prepare(checkout, wish).await,
             CheckoutStatus::AwaitingApproval
             | CheckoutStatus::Capturing
             | CheckoutStatus::Completed => Ok(checkout),
@@ -120,7 +120,14 @@ impl<W: World> Checkouting<W> {
     }
 
     /// Holds the stock, claims the discounts and makes the payment.
-    async fn prepare(&self, checkout: Checkout) -> Result<Checkout, CheckoutError> {
+    async fn prepare(&self, checkout: Checkout, wish: &Wish) -> Result<Checkout, CheckoutError> {
+        // Between freezing and now an earlier checkout of the cart may have become an order, and this one
+        // would sell the same again. From now on none can: the cart has one open checkout, which is this.
+        if self.till.has_changed(&checkout, wish).await? {
+            self.fail(&checkout, EndReason::CartChanged).await?;
+            let anew = self.till.freeze(checkout.id, wish).await;
+            return Err(anew.err().unwrap_or(CheckoutError::Contended));
+        }
         let held = self
             .settlement
             .stock

@@ -82,14 +82,8 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         life: Duration,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
-    /// Begins to take the money.
+    /// Begins to take the money: writes down that a capture will be sent.
     fn begin_capture(
-        &self,
-        id: CheckoutId,
-    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
-
-    /// Writes down that a capture will be sent.
-    fn intend_capture(
         &self,
         id: CheckoutId,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
@@ -139,7 +133,10 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
     /// Writes down that no stock is held and no discount claimed for it any more, if it is over.
-    fn stock_settled(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn stock_settled(
+        &self,
+        id: CheckoutId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
     /// Writes down that no money has to go back any more: it went back with this refund, or was never
     /// paid.
@@ -208,6 +205,8 @@ pub struct Booking {
     pub checkout: CheckoutId,
     /// The cart that it empties.
     pub cart: CartId,
+    /// The money taken.
+    pub capture: CaptureRecord,
     /// The order.
     pub order: NewOrder,
     /// What leaves the cart.
@@ -216,9 +215,12 @@ pub struct Booking {
 
 /// The orders, as the checkout makes them and tells them of their payments.
 pub trait OrderBook: Clone + Send + Sync + 'static {
-    /// One transaction: order and event, checkout completed, cart emptied of what was bought. Nothing
-    /// is written where the checkout has moved on, or its order stands already.
-    fn book(&self, booking: Booking) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// One transaction: order and event, checkout completed, cart emptied of what was bought. The checkout
+    /// after it; `None`, and nothing is written, where it has moved on or its order stands already.
+    fn book(
+        &self,
+        booking: Booking,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
     /// The order that a capture paid.
     fn by_capture(
@@ -271,6 +273,13 @@ pub trait Till: Clone + Send + Sync + 'static {
         id: CheckoutId,
         wish: &Wish,
     ) -> impl Future<Output = Result<Checkout, CheckoutError>> + Send;
+
+    /// Whether the cart is another by now than the one that was frozen.
+    fn has_changed(
+        &self,
+        checkout: &Checkout,
+        wish: &Wish,
+    ) -> impl Future<Output = Result<bool, CheckoutError>> + Send;
 }
 
 /// How time passes for whoever waits.

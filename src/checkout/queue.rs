@@ -23,17 +23,31 @@ pub(super) struct Turn {
     queue: Queue,
     id: CheckoutId,
     guard: Option<OwnedMutexGuard<()>>,
+    has_waited: bool,
+}
+
+impl Turn {
+    /// Whether somebody else was at it before.
+    pub(super) const fn has_waited(&self) -> bool {
+        self.has_waited
+    }
 }
 
 impl Queue {
     /// Waits for its turn at `id`.
     pub(super) async fn wait(&self, id: CheckoutId) -> Turn {
         let line = self.lock().entry(id).or_default().clone();
-        let guard = Some(line.lock_owned().await);
+        let at_once = line.clone().try_lock_owned();
+        let has_waited = at_once.is_err();
+        let guard = match at_once {
+            Ok(guard) => guard,
+            Err(_taken) => line.lock_owned().await,
+        };
         Turn {
             queue: self.clone(),
             id,
-            guard,
+            guard: Some(guard),
+            has_waited,
         }
     }
 

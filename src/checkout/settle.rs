@@ -73,7 +73,9 @@ pub enum SettleError {
 
 /// What one step led to.
 enum Turn {
-    /// The state has changed, here or elsewhere: read it and go on.
+    /// The step is done, and left the checkout so: go on from there.
+    On(Box<Checkout>),
+    /// The state has changed elsewhere: read it and go on.
     Again,
     /// Nothing more to do now.
     Rest(Box<Settled>),
@@ -82,6 +84,13 @@ enum Turn {
 impl From<Settled> for Turn {
     fn from(settled: Settled) -> Self {
         Self::Rest(Box::new(settled))
+    }
+}
+
+/// From a change: `None` where another was first.
+impl From<Option<Checkout>> for Turn {
+    fn from(changed: Option<Checkout>) -> Self {
+        changed.map_or(Self::Again, |checkout| Self::On(Box::new(checkout)))
     }
 }
 
@@ -104,20 +113,43 @@ impl<W: World> Settlement<W> {
     /// # Errors
     /// When there is none, or the database refuses; the provider's failures are an outcome.
     pub async fn settle(&self, id: CheckoutId) -> Result<Settled, SettleError> {
-        let _turn = self.queue.wait(id).await;
+        let found = self.read(id).await?;
+        self.settle_read(found).await
+    }
+
+    async fn read(&self, id: CheckoutId) -> Result<Checkout, SettleError> {
+        let found = self.checkouts.find(id).await?;
+        found.ok_or(SettleError::NotFound)
+    }
+
+    /// Brings a checkout that was read a moment ago as far as it can be brought now. Each step names the
+    /// state it was judged by, so that one that has moved on meanwhile is read anew.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub async fn settle_read(&self, found: Checkout) -> Result<Settled, SettleError> {
+        if found.next_step() == Step::Done {
+            return Ok(at_rest(found, false));
+        }
+        let id = found.id;
+        let turn = self.queue.wait(id).await;
         let mut declined = false;
+        let mut next = if turn.has_waited() {
+            Turn::Again
+        } else {
+            Turn::On(Box::new(found))
+        };
         for _ in 0..MAX_STEPS {
-            let checkout = self
-                .checkouts
-                .find(id)
-                .await?
-                .ok_or(SettleError::NotFound)?;
+            let checkout = match next {
+                Turn::On(checkout) => *checkout,
+                Turn::Again => self.read(id).await?,
+                Turn::Rest(settled) => return Ok(*settled),
+            };
             let step = checkout.next_step();
             tracing::debug!(checkout.id = %id, ?step, "settling");
-            let turn = match step {
+            next = match step {
                 Step::Wait => self.wait(checkout).await?,
                 Step::Ask(payment) => self.ask(checkout, &payment, declined).await?,
-                Step::Pin => self.pin(checkout).await?,
                 Step::Capture(payment) => self.capture(checkout, &payment, &mut declined).await?,
                 Step::Book(payment, capture) => self.book(checkout, payment, &capture).await?,
                 Step::Sell => self.sell(&checkout).await?,
@@ -126,19 +158,17 @@ impl<W: World> Settlement<W> {
                 Step::LookBack(payment) => self.look_back(checkout, &payment, declined).await?,
                 Step::Done => Turn::from(at_rest(checkout, declined)),
             };
-            if let Turn::Rest(settled) = turn {
-                return Ok(*settled);
-            }
         }
         Err(SettleError::Restless(id))
     }
 
     /// The provider has not been asked for a payment: it expires, or waits.
     async fn wait(&self, checkout: Checkout) -> Result<Turn, StoreError> {
-        if self.checkouts.expire(&checkout).await?.is_some() {
-            return Ok(Turn::Again);
-        }
-        Ok(Turn::from(Settled::NotApproved(checkout)))
+        let expired = self.checkouts.expire(&checkout).await?;
+        Ok(expired.map_or_else(
+            || Turn::from(Settled::NotApproved(checkout)),
+            |expired| Turn::On(Box::new(expired)),
+        ))
     }
 
     /// Asks the provider whether the buyer has approved.
@@ -164,8 +194,7 @@ impl<W: World> Settlement<W> {
         }
         match found.status {
             ProviderOrderStatus::Approved | ProviderOrderStatus::Completed => {
-                self.checkouts.begin_capture(checkout.id).await?;
-                Ok(Turn::Again)
+                self.begin_capture(checkout).await
             }
             ProviderOrderStatus::Voided => self.lapse(checkout).await,
             ProviderOrderStatus::AwaitingApproval | ProviderOrderStatus::Other(_) => {
@@ -176,37 +205,49 @@ impl<W: World> Settlement<W> {
 
     /// The payment is gone at the provider.
     async fn lapse(&self, checkout: Checkout) -> Result<Turn, StoreError> {
-        self.checkouts
-            .end(
-                &checkout,
-                CheckoutStatus::Expired,
-                EndReason::ApprovalLapsed,
-                false,
-            )
-            .await?;
-        Ok(Turn::Again)
+        let (to, reason) = (CheckoutStatus::Expired, EndReason::ApprovalLapsed);
+        self.end(&checkout, to, reason, false).await
     }
 
-    /// Keeps stock and discounts from lapsing; without them no money is asked for.
-    async fn pin(&self, checkout: Checkout) -> Result<Turn, StoreError> {
-        let reason = if !self.keep_stock(&checkout).await? {
-            Some(EndReason::InsufficientStock)
-        } else if self.claim_discounts(&checkout).await?.is_err() {
-            Some(EndReason::DiscountRefused)
-        } else {
-            None
-        };
-        match reason {
-            None => {
-                crash_point(Point::Pinned);
-                self.checkouts.intend_capture(checkout.id).await?
-            }
-            Some(reason) => {
-                let to = CheckoutStatus::Failed;
-                self.checkouts.end(&checkout, to, reason, false).await?
-            }
-        };
-        Ok(Turn::Again)
+    /// Ends it without an order.
+    async fn end(
+        &self,
+        checkout: &Checkout,
+        to: CheckoutStatus,
+        reason: EndReason,
+        refund_due: bool,
+    ) -> Result<Turn, StoreError> {
+        let ended = self.checkouts.end(checkout, to, reason, refund_due);
+        Ok(Turn::from(ended.await?))
+    }
+
+    /// Keeps stock and discounts from lapsing, and writes down that a capture will be sent. Without them no
+    /// money is asked for.
+    async fn begin_capture(&self, checkout: Checkout) -> Result<Turn, StoreError> {
+        let (to, refused) = (CheckoutStatus::Failed, EndReason::DiscountRefused);
+        if !self.keep_stock(&checkout).await? {
+            let reason = EndReason::InsufficientStock;
+            return self.end(&checkout, to, reason, false).await;
+        }
+        if self.claim_discounts(&checkout).await?.is_err() {
+            return self.end(&checkout, to, refused, false).await;
+        }
+        crash_point(Point::Pinned);
+        let begun = self.checkouts.begin_capture(checkout.id).await?;
+        if begun.is_none() {
+            self.forget_claims(&checkout).await?;
+        }
+        Ok(Turn::from(begun))
+    }
+
+    /// Gives back what was claimed for a checkout that had ended already: whoever ended it had given its
+    /// claims back before.
+    async fn forget_claims(&self, checkout: &Checkout) -> Result<(), StoreError> {
+        let now = self.checkouts.find(checkout.id).await?;
+        if now.is_some_and(|now| now.status.is_final() && now.order.is_none()) {
+            self.discounts.release(&checkout.claim()).await?;
+        }
+        Ok(())
     }
 
     /// Claims a use of each of the checkout's codes, unless it has it already.
@@ -260,8 +301,7 @@ impl<W: World> Settlement<W> {
             }
             Err(GatewayError::NotFound) => {
                 let (to, reason) = (CheckoutStatus::Failed, EndReason::ApprovalLapsed);
-                self.checkouts.end(&checkout, to, reason, false).await?;
-                Ok(Turn::Again)
+                self.end(&checkout, to, reason, false).await
             }
             Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
@@ -272,17 +312,17 @@ impl<W: World> Settlement<W> {
         checkout: Checkout,
         found: ProviderOrder,
     ) -> Result<Turn, StoreError> {
-        match checkout.own_capture(&found) {
-            Some(capture) => {
-                self.checkouts
-                    .captured(checkout.id, &CaptureRecord::of(capture))
-                    .await?;
-                Ok(Turn::Again)
-            }
-            None => Ok(Turn::from(Settled::Unclear(GatewayError::Unknown(
-                "the payment shows no capture yet".into(),
-            )))),
+        let Some(capture) = checkout.own_capture(&found).map(CaptureRecord::of) else {
+            let reason = "the payment shows no capture yet".into();
+            return Ok(Turn::from(Settled::Unclear(GatewayError::Unknown(reason))));
+        };
+        if capture.standing != Standing::Declined && checkout.is_paid_by(&capture) {
+            // The stock was pinned before the call left. Cut short here, the same call, under the same key,
+            // is answered alike.
+            return self.place(&checkout, found.id, &capture).await;
         }
+        let captured = self.checkouts.captured(checkout.id, &capture).await?;
+        Ok(Turn::from(captured))
     }
 
     async fn refused(
@@ -299,8 +339,8 @@ impl<W: World> Settlement<W> {
         }
         if BACK_TO_BUYER.contains(&issue) {
             *declined = true;
-            self.checkouts.back_to_buyer(checkout.id, life).await?;
-            return Ok(Turn::Again);
+            let back = self.checkouts.back_to_buyer(checkout.id, life).await?;
+            return Ok(Turn::from(back));
         }
         // Refused for good, unless an earlier call of ours is what the refusal is about.
         match self.payments.order(payment).await {
@@ -308,8 +348,7 @@ impl<W: World> Settlement<W> {
             Ok(_) | Err(GatewayError::NotFound) => {
                 *declined = true;
                 let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
-                self.checkouts.end(&checkout, to, reason, false).await?;
-                Ok(Turn::Again)
+                self.end(&checkout, to, reason, false).await
             }
             Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
@@ -324,8 +363,7 @@ impl<W: World> Settlement<W> {
     ) -> Result<Turn, StoreError> {
         if capture.standing == Standing::Declined {
             let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
-            self.checkouts.end(&checkout, to, reason, false).await?;
-            return Ok(Turn::Again);
+            return self.end(&checkout, to, reason, false).await;
         }
         if !checkout.is_paid_by(capture) {
             // Before money goes back for it: what counts is the capture's own state.
@@ -335,8 +373,8 @@ impl<W: World> Settlement<W> {
             };
             let read = CaptureRecord::of(&state);
             if checkout.owns(&state) && checkout.is_paid_by(&read) {
-                self.checkouts.captured(checkout.id, &read).await?;
-                return Ok(Turn::Again);
+                let captured = self.checkouts.captured(checkout.id, &read).await?;
+                return Ok(Turn::from(captured));
             }
             tracing::error!(checkout.id = %checkout.id, capture = %capture.id, "the provider took another amount");
             return self.cannot_keep(checkout, EndReason::AmountMismatch).await;
@@ -347,15 +385,12 @@ impl<W: World> Settlement<W> {
                 .cannot_keep(checkout, EndReason::InsufficientStock)
                 .await;
         }
-        self.place(&checkout, payment, capture).await?;
-        Ok(Turn::Again)
+        self.place(&checkout, payment, capture).await
     }
 
     async fn cannot_keep(&self, checkout: Checkout, reason: EndReason) -> Result<Turn, StoreError> {
-        self.checkouts
-            .end(&checkout, CheckoutStatus::Failed, reason, true)
-            .await?;
-        Ok(Turn::Again)
+        let to = CheckoutStatus::Failed;
+        self.end(&checkout, to, reason, true).await
     }
 
     async fn place(
@@ -363,32 +398,32 @@ impl<W: World> Settlement<W> {
         checkout: &Checkout,
         payment: ProviderOrderId,
         capture: &CaptureRecord,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Turn, StoreError> {
         let bought = checkout.lines.iter().map(|line| (line.line, line.quantity));
         let booking = Booking {
             checkout: checkout.id,
             cart: checkout.cart,
+            capture: capture.clone(),
             order: new_order(checkout, payment, capture),
             bought: bought.collect(),
         };
-        self.orders.book(booking).await
+        Ok(Turn::from(self.orders.book(booking).await?))
     }
 
     async fn sell(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
         self.stock.sell(checkout.id, checkout.variants()).await?;
         crash_point(Point::Sold);
         self.discounts.keep(&checkout.claim()).await?;
-        self.checkouts.stock_settled(checkout.id).await?;
-        Ok(Turn::Again)
+        let settled = self.checkouts.stock_settled(checkout.id).await?;
+        Ok(Turn::from(settled))
     }
 
     async fn release(&self, checkout: &Checkout) -> Result<Turn, StoreError> {
-        self.free(checkout).await?;
-        Ok(Turn::Again)
+        Ok(Turn::from(self.free(checkout).await?))
     }
 
-    /// Gives back what is held and claimed for a checkout that has ended without an order.
-    pub(super) async fn free(&self, checkout: &Checkout) -> Result<(), StoreError> {
+    /// Gives back what is held and claimed for a checkout that has ended without an order; as it is then.
+    pub(super) async fn free(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
         self.stock.release(checkout.id, checkout.variants()).await?;
         self.discounts.release(&checkout.claim()).await?;
         self.checkouts.stock_settled(checkout.id).await
@@ -408,8 +443,8 @@ impl<W: World> Settlement<W> {
         };
         if let Some(capture) = late {
             tracing::warn!(checkout.id = %checkout.id, capture = %capture.id, "a capture came late");
-            self.checkouts.captured_late(checkout.id, &capture).await?;
-            return Ok(Turn::Again);
+            let late = self.checkouts.captured_late(checkout.id, &capture).await?;
+            return Ok(Turn::from(late));
         }
         if self.checkouts.capture_over(checkout.id, LATE).await? {
             return Ok(Turn::Again);

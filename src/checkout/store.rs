@@ -8,14 +8,14 @@ use mongodb::{ClientSession, Collection, options::ReturnDocument};
 
 use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
-    ports::CheckoutStore,
+    ports::{Booking, CheckoutStore},
     reconcile::BATCH,
     settle::LATE,
 };
 use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
-    id::{CartId, CheckoutId, OrderId},
+    id::{CartId, CheckoutId},
     mongo::{Mongo, StoreError, schema, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
@@ -105,26 +105,26 @@ impl Checkouts {
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    /// Completes it, inside the transaction that makes the order; `false` when another was first.
+    /// Completes it, inside the transaction that makes the order; `None` when another was first.
     /// Index used: `_id`.
     pub(super) async fn complete_in(
         &self,
         session: &mut ClientSession,
-        id: CheckoutId,
-        order: OrderId,
-    ) -> mongodb::error::Result<bool> {
-        let unmoved = doc! { "_id": id, "status": CheckoutStatus::Capturing.as_str() };
+        booking: &Booking,
+    ) -> mongodb::error::Result<Option<Checkout>> {
+        let capturing = CheckoutStatus::Capturing.as_str();
+        let unmoved = doc! { "_id": booking.checkout, "status": capturing };
         let fields = doc! {
             "status": CheckoutStatus::Completed.as_str(),
-            "order": order,
+            "order": booking.order.id,
+            "capture": literal(bson::serialize_to_document(&booking.capture)?),
             "capture_open": false,
         };
-        let changed = self
-            .documents
-            .update_one(unmoved, changing(fields))
+        self.documents
+            .find_one_and_update(unmoved, changing(fields))
+            .return_document(ReturnDocument::After)
             .session(session)
-            .await?;
-        Ok(changed.matched_count == 1)
+            .await
     }
 }
 
@@ -189,16 +189,9 @@ impl CheckoutStore for Checkouts {
     }
 
     async fn begin_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        let fields = doc! { "status": CheckoutStatus::Capturing.as_str() };
+        let fields = doc! { "status": CheckoutStatus::Capturing.as_str(), "capture_open": true };
         self.change(id, CheckoutStatus::AwaitingApproval, fields)
             .await
-    }
-
-    async fn intend_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        // A run that was held up may come here when the capture is known.
-        let unknown = doc! { "$lte": ["$capture", Bson::Null] };
-        let fields = doc! { "capture_sent": true, "capture_open": unknown };
-        self.change(id, CheckoutStatus::Capturing, fields).await
     }
 
     async fn back_to_buyer(
@@ -208,7 +201,6 @@ impl CheckoutStore for Checkouts {
     ) -> Result<Option<Checkout>, StoreError> {
         let fields = doc! {
             "status": CheckoutStatus::AwaitingApproval.as_str(),
-            "capture_sent": false,
             "capture": Bson::Null,
             "expires_at": from_now(life),
         };
@@ -284,11 +276,11 @@ impl CheckoutStore for Checkouts {
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
+    async fn stock_settled(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
         let fields = changing(doc! { "stock_open": false });
         let over = doc! { "_id": id, "status": { "$nin": OPEN.to_vec() } };
-        self.documents.update_one(over, fields).await?;
-        Ok(())
+        let changed = self.documents.find_one_and_update(over, fields);
+        Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
     async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
@@ -339,6 +331,7 @@ const fn bson_name(reason: EndReason) -> &'static str {
         EndReason::Cancelled => "cancelled",
         EndReason::DiscountRefused => "discount_refused",
         EndReason::Superseded => "superseded",
+        EndReason::CartChanged => "cart_changed",
         EndReason::Expired => "expired",
         EndReason::InsufficientStock => "insufficient_stock",
         EndReason::PaymentRefused => "payment_refused",

@@ -1,6 +1,8 @@
 //! Who comes to the shop: buyers who click twice, give up, begin anew and come back late; PayPal's
 //! messages; and the nodes that serve them.
 
+use std::collections::BTreeMap;
+
 use bson::oid::ObjectId;
 
 use super::{
@@ -42,6 +44,8 @@ struct Buyer {
 pub(super) struct Buyers {
     all: Vec<Buyer>,
     ids: u64,
+    /// What buyers have put into their carts, ever.
+    pub(super) filled: BTreeMap<LineId, u32>,
     /// Orders that a buyer was told of.
     pub(super) told: Vec<OrderId>,
     /// Captures that PayPal has decided about, and will tell of until it is heard.
@@ -104,7 +108,9 @@ impl State {
             variant: variant((first + n) % kinds),
             quantity: if self.chance.yes(200) { 2 } else { 1 },
         });
-        let lines = lines.collect();
+        let lines: Vec<CartLine> = lines.collect();
+        let filled = lines.iter().map(|line| (line.line, line.quantity));
+        self.buyers.filled.extend(filled);
         self.database.carts.insert(cart, lines);
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     checkout::{CheckoutStatus, model::Checkout},
-    id::{CheckoutId, VariantId},
+    id::{CheckoutId, LineId, VariantId},
     money::Money,
     orders::{Order, PaymentStatus},
     payments::CaptureStatus,
@@ -81,6 +81,7 @@ impl State {
     pub(super) fn check_all(&self) -> Violations {
         let mut found = self.check_money(self.now, true);
         self.check_orders(&mut found);
+        self.check_carts(&mut found);
         self.check_stock(&mut found);
         self.check_coupon(&mut found);
         self.check_rest(&mut found);
@@ -131,6 +132,24 @@ impl State {
                     "I4: order {} of a checkout that is not completed",
                     order.id
                 ));
+            }
+        }
+    }
+
+    /// R4: what was once in a cart is ordered once.
+    fn check_carts(&self, found: &mut Violations) {
+        let mut ordered: BTreeMap<LineId, u32> = BTreeMap::new();
+        for item in self.database.orders.iter().flat_map(|order| &order.items) {
+            *ordered.entry(item.line).or_default() += item.quantity;
+        }
+        for (line, quantity) in ordered {
+            if self
+                .buyers
+                .filled
+                .get(&line)
+                .is_none_or(|put| *put < quantity)
+            {
+                found.push(format!("R4: line {line} of a cart is ordered again"));
             }
         }
     }

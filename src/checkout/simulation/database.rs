@@ -181,15 +181,13 @@ impl State {
         true
     }
 
-    fn write_order(&mut self, booking: &Booking) {
+    fn write_order(&mut self, booking: &Booking) -> Option<Checkout> {
         let now = Timestamp::from_millis(self.now);
         let new = &booking.order;
         let flawed = self.flaw == Flaw::NoOrderIndex;
-        let Some(checkout) = self.database.checkouts.get_mut(&booking.checkout) else {
-            return;
-        };
+        let checkout = self.database.checkouts.get_mut(&booking.checkout)?;
         if checkout.status != CheckoutStatus::Capturing && !flawed {
-            return;
+            return None;
         }
         let stands = self.database.orders.iter().any(|order| {
             order.id == new.id
@@ -198,12 +196,14 @@ impl State {
                 || order.payment.capture == new.payment.capture
         });
         if stands && !flawed {
-            return;
+            return None;
         }
         checkout.status = CheckoutStatus::Completed;
         checkout.order = Some(new.id);
+        checkout.capture = Some(booking.capture.clone());
         checkout.capture_open = false;
         touch(checkout, self.now);
+        let completed = checkout.clone();
         let order = Order::create(new, now).order;
         self.database.events.push((order.id, order.version));
         self.database.orders.push(order);
@@ -215,6 +215,7 @@ impl State {
             }
             cart.retain(|line| line.quantity > 0);
         }
+        Some(completed)
     }
 
     /// Changes the order of a capture, with its event, and takes returned goods back.
@@ -360,16 +361,7 @@ impl CheckoutStore for Link {
         self.write("begin_capture", Some(id), move |state| {
             state.change(id, CheckoutStatus::AwaitingApproval, |checkout, _| {
                 checkout.status = CheckoutStatus::Capturing;
-            })
-        })
-        .await
-    }
-
-    async fn intend_capture(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
-        self.write("intend_capture", Some(id), move |state| {
-            state.change(id, CheckoutStatus::Capturing, |checkout, _| {
-                checkout.capture_sent = true;
-                checkout.capture_open = checkout.capture.is_none();
+                checkout.capture_open = true;
             })
         })
         .await
@@ -384,7 +376,6 @@ impl CheckoutStore for Link {
         self.write("back_to_buyer", Some(id), move |state| {
             state.change(id, CheckoutStatus::Capturing, |checkout, now| {
                 checkout.status = CheckoutStatus::AwaitingApproval;
-                checkout.capture_sent = false;
                 checkout.capture = None;
                 checkout.expires_at = Timestamp::from_millis(now + life);
             })
@@ -480,14 +471,14 @@ impl CheckoutStore for Link {
         .await
     }
 
-    async fn stock_settled(&self, id: CheckoutId) -> Result<(), StoreError> {
+    async fn stock_settled(&self, id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
         self.write("stock_settled", Some(id), move |state| {
             let now = state.now;
             let found = state.database.checkouts.get_mut(&id);
-            if let Some(checkout) = found.filter(|found| found.status.is_final()) {
-                checkout.stock_open = false;
-                touch(checkout, now);
-            }
+            let checkout = found.filter(|found| found.status.is_final())?;
+            checkout.stock_open = false;
+            touch(checkout, now);
+            Some(checkout.clone())
         })
         .await
     }
@@ -729,9 +720,9 @@ impl Link {
 }
 
 impl OrderBook for Link {
-    async fn book(&self, booking: Booking) -> Result<(), StoreError> {
+    async fn book(&self, booking: Booking) -> Result<Option<Checkout>, StoreError> {
         self.write("book", Some(booking.checkout), move |state| {
-            state.write_order(&booking);
+            state.write_order(&booking)
         })
         .await
     }
@@ -807,6 +798,24 @@ impl Till for Link {
         }
         Ok(frozen(id, cart, &wish, (&lines, coupon)))
     }
+
+    async fn has_changed(&self, checkout: &Checkout, _wish: &Wish) -> Result<bool, CheckoutError> {
+        let cart = checkout.cart;
+        let frozen: Vec<_> = checkout
+            .lines
+            .iter()
+            .map(|line| (line.line, line.quantity))
+            .collect();
+        let changed = self.read("cart", Some(checkout.id), move |state| {
+            let lines = state.database.carts.get(&cart);
+            let now = lines
+                .into_iter()
+                .flatten()
+                .map(|line| (line.line, line.quantity));
+            !now.eq(frozen)
+        });
+        Ok(changed.await?)
+    }
 }
 
 /// The checkout of a cart, without shipping and tax.
@@ -868,7 +877,6 @@ fn frozen(
         cancel_url: String::new(),
         provider_order: None,
         approve_url: None,
-        capture_sent: false,
         capture_open: false,
         capture: None,
         reason: None,

@@ -174,10 +174,15 @@ impl Inbox {
         event_type: String,
         body: &[u8],
     ) -> Result<HttpResponse, Problem> {
-        let stored = self.messages.insert(id, kind, event_type, body).await;
-        if stored.map_err(not_now)? {
+        let ours = self.hand.has_room();
+        let stored = self.messages.insert(id, kind, event_type, body, ours).await;
+        if let Some(message) = stored.map_err(not_now)? {
             crash_point(Point::InboxInsert);
-            self.bell.notify_one();
+            if ours {
+                self.hand.give(message);
+            } else {
+                self.hand.call();
+            }
         }
         Ok(HttpResponse::Ok().finish())
     }

@@ -10,6 +10,7 @@
 //! that PayPal does not vouch for, or that is not for us) or `dead` (it failed too often: the staff looks
 //! at it and may replay it).
 
+mod hand;
 mod http;
 mod model;
 mod staff;
@@ -18,9 +19,9 @@ mod worker;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use hand::Hand;
 pub use model::{Kind, State};
 use store::Messages;
 pub use worker::Workers;
@@ -33,8 +34,7 @@ use crate::mongo::{Mongo, schema};
 pub struct Inbox {
     messages: Messages,
     paypal: Arc<PayPal>,
-    /// Rings when a message has come to this node.
-    bell: Arc<Notify>,
+    hand: Arc<Hand>,
 }
 
 impl Inbox {
@@ -44,7 +44,7 @@ impl Inbox {
         Self {
             messages: Messages::new(mongo),
             paypal,
-            bell: Arc::default(),
+            hand: Arc::default(),
         }
     }
 

@@ -199,6 +199,6 @@ async fn replay_message(
     let message = inbox.messages.replay(&id).await?;
     let message = message.ok_or_else(Problem::not_found)?;
     tracing::info!(inbox.id = message.id, user.id = %staff.0.user, "a message is replayed");
-    inbox.bell.notify_one();
+    inbox.hand.call();
     Ok(web::Json(message.into()))
 }

@@ -11,7 +11,7 @@ use super::model::{Kind, State};
 use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
-    mongo::{Mongo, StoreError, is_duplicate_key, schema},
+    mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
 };
 
 const COLLECTION: &str = "inbox";
@@ -131,14 +131,16 @@ impl Messages {
         }
     }
 
-    /// Stores a message under `id`; `false` where it is there already.
+    /// Stores a message under `id`, claimed for [`LEASE`] where it is to be followed at once; `None` where it
+    /// is there already. Index used: `_id`.
     pub(super) async fn insert(
         &self,
         id: String,
         kind: Kind,
         event_type: String,
         body: &[u8],
-    ) -> Result<bool, StoreError> {
+        claimed: bool,
+    ) -> Result<Option<MessageDocument>, StoreError> {
         let now = Timestamp::now();
         let again = planted(Plant::InboxRepeats).then(|| format!("{id}-{}", ObjectId::new()));
         let message = MessageDocument {
@@ -150,11 +152,11 @@ impl Messages {
                 bytes: body.to_vec(),
             },
             state: State::Pending,
-            attempts: 0,
+            attempts: i64::from(claimed),
             failures: 0,
             // Due at once, whatever this machine's clock says.
             next_at: Timestamp::from_millis(0),
-            claim: None,
+            claim: claimed.then(ObjectId::new),
             ipn_key: None,
             vouched_for: false,
             note: None,
@@ -162,9 +164,20 @@ impl Messages {
             received_at: now,
             expires_at: now.after(LIFE),
         };
-        match self.documents.insert_one(&message).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_duplicate_key(&error) => Ok(false),
+        let mut fresh = vec![doc! { "$literal": to_document(&message)? }];
+        if claimed {
+            fresh.push(doc! { "next_at": from_now(LEASE) });
+        }
+        let is_new = doc! { "$eq": [{ "$type": "$state" }, "missing"] };
+        let whole = doc! { "$replaceWith": {
+            "$cond": [is_new, { "$mergeObjects": fresh }, "$$ROOT"],
+        } };
+        let stored = self
+            .documents
+            .update_one(doc! { "_id": &message.id }, vec![whole]);
+        match stored.upsert(true).await {
+            Ok(stored) => Ok(stored.upserted_id.map(|_| message)),
+            Err(error) if is_duplicate_key(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

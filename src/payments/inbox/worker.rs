@@ -5,11 +5,12 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
     Inbox,
+    hand::Hand,
     model::{Kind, Next, State, Verdict, next},
     store::MessageDocument,
 };
@@ -33,6 +34,7 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A node's workers; gone when dropped, orderly with [`Workers::stop`].
 pub struct Workers {
+    hand: Arc<Hand>,
     stop: watch::Sender<bool>,
     supervisors: Vec<JoinHandle<()>>,
 }
@@ -47,15 +49,19 @@ impl Workers {
             };
             tokio::spawn(supervise(worker, stopped.clone()))
         });
+        let supervisors = supervisors.collect();
+        inbox.hand.open(true);
         Self {
-            supervisors: supervisors.collect(),
+            hand: inbox.hand.clone(),
+            supervisors,
             stop,
         }
     }
 
-    /// Lets each worker finish the message it is at, and ends them. That may take as long as PayPal
+    /// Lets the workers finish the messages that are this node's, and ends them. That may take as long as PayPal
     /// takes; where this is cut short, the messages are taken up again when their leases end.
     pub async fn stop(self) {
+        self.hand.open(false);
         // No receiver left means that they have ended already.
         let _ended = self.stop.send(true);
         for supervisor in self.supervisors {
@@ -89,23 +95,35 @@ struct Worker {
 
 impl Worker {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
-        while !*stopped.borrow() {
-            let pause = match self.inbox.messages.claim().await {
-                Ok(Some(message)) => {
-                    // There may be more: another worker looks while this one is busy.
-                    self.inbox.bell.notify_one();
-                    self.process(&message).await;
-                    continue;
-                }
-                Ok(None) => LOOK_EVERY,
-                Err(error) => {
-                    tracing::warn!(%error, "the inbox cannot be read");
-                    DATABASE_PAUSE
-                }
-            };
+        let hand = &self.inbox.hand;
+        let mut look_at = Instant::now();
+        loop {
+            if let Some(message) = hand.take() {
+                self.process(&message).await;
+                continue;
+            }
+            if *stopped.borrow() {
+                return;
+            }
+            if hand.is_called() || look_at <= Instant::now() {
+                let pause = match self.inbox.messages.claim().await {
+                    Ok(Some(message)) => {
+                        // There may be more: another worker looks while this one is busy.
+                        hand.call();
+                        self.process(&message).await;
+                        continue;
+                    }
+                    Ok(None) => LOOK_EVERY,
+                    Err(error) => {
+                        tracing::warn!(%error, "the inbox cannot be read");
+                        DATABASE_PAUSE
+                    }
+                };
+                look_at = Instant::now() + pause;
+            }
             tokio::select! {
-                () = self.inbox.bell.notified() => {}
-                () = sleep(pause) => {}
+                () = hand.woken() => {}
+                () = sleep_until(look_at) => {}
                 changed = stopped.changed() => if changed.is_err() { return },
             }
         }
