@@ -141,6 +141,33 @@ pub(crate) async fn drive(
     collect(tasks, began).await
 }
 
+/// Sends each request once, over `connections` at once; status and time of each.
+pub(crate) async fn each_once(
+    address: &str,
+    connections: usize,
+    requests: Vec<Vec<u8>>,
+) -> Vec<(u16, Duration)> {
+    let shares = requests.chunks(requests.len().div_ceil(connections));
+    let tasks = shares.map(|share| {
+        let (address, share) = (address.to_owned(), share.to_vec());
+        tokio::spawn(async move {
+            let mut wire = Wire::open(&address).await;
+            let mut answers = Vec::new();
+            for request in share {
+                let asked = Instant::now();
+                let status = wire.call(&request).await;
+                answers.push((status, asked.elapsed()));
+            }
+            answers
+        })
+    });
+    let mut all = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        all.extend(task.await.unwrap());
+    }
+    all
+}
+
 /// Lets `people` go through `journey` again and again.
 pub(crate) async fn journeys<F: Future<Output = bool>>(
     people: usize,

@@ -16,11 +16,14 @@
 mod bare;
 mod driver;
 mod load;
+mod orders;
 mod shop;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use load::{Measured, drive};
 use shop::Shop;
@@ -40,10 +43,27 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(run());
+    // Cargo's own `--bench` is not a group.
+    let chosen = arguments.into_iter().skip(1);
+    let chosen = chosen.filter(|argument| !argument.starts_with('-'));
+    runtime.block_on(run(chosen.collect()));
 }
 
-async fn run() {
+/// A group of measurements.
+type Group = fn(&Shop) -> LocalBoxFuture<'_, ()>;
+
+/// What is measured, in this order; some of it where names are given: `scripts/bench orders`.
+const GROUPS: [(&str, Group); 3] = [
+    ("reads", |shop| reads(shop).boxed_local()),
+    ("carts", |shop| carts(shop).boxed_local()),
+    ("orders", |shop| orders::measure(shop).boxed_local()),
+];
+
+async fn run(chosen: Vec<String>) {
+    for name in &chosen {
+        let known = GROUPS.iter().any(|(known, _)| known == name);
+        assert!(known, "there is no group \"{name}\"");
+    }
     let mut shop = Shop::start().await;
     println!(
         "catalogue: {} products, imported in {:.1} s",
@@ -61,9 +81,11 @@ async fn run() {
         "{:<34}{:>10}{:>10}{:>10}{:>10}{:>9}",
         "", "per s", "p50 ms", "p99 ms", "RSS MiB", "of limit"
     );
-    reads(&shop).await;
-    carts(&shop).await;
-    orders(&shop).await;
+    for (name, group) in GROUPS {
+        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
+            group(&shop).await;
+        }
+    }
     shop.stop();
 }
 
@@ -140,56 +162,4 @@ async fn carts(shop: &Shop) {
         );
         row("  limit: driver, one update", &limit, None, None);
     }
-}
-
-/// Whole purchases: cart, checkout, approval, order; beside the driver's transaction of the same writes.
-async fn orders(shop: &Shop) {
-    for buyers in [16, 64] {
-        let limit = driver::order_transactions(&shop.mongodb_uri, buyers, MEASURE).await;
-        let tokens = shop.buyers(buyers).await;
-        let measured = load::journeys(buyers, MEASURE, |n| purchase(shop, &tokens[n])).await;
-        row(
-            &format!("checkout to order, {buyers} buyers"),
-            &measured,
-            Some(shop.rss_mib()),
-            Some(&limit),
-        );
-        row("  limit: driver, one transaction", &limit, None, None);
-    }
-}
-
-/// One purchase; whether there is an order at its end.
-async fn purchase(shop: &Shop, token: &str) -> bool {
-    let cart = shop
-        .post(
-            "/api/cart",
-            token,
-            &json!({ "productId": shop.product_id, "quantity": 1 }),
-        )
-        .await;
-    let Some(items) = cart["items"].as_array() else {
-        return false;
-    };
-    let items: Vec<Value> = items
-        .iter()
-        .map(|item| json!({ "id": item["id"], "quantity": item["quantity"] }))
-        .collect();
-    let checkout = json!({
-        "cart": { "version": cart["version"], "items": items, "total": cart["total"] },
-        "shippingAddress": { "name": "B", "line1": "1", "city": "Austin", "region": "TX", "postalCode": "78701", "country": "US" },
-        "shippingMethod": "standard",
-    });
-    let checkout = shop.post("/api/payment/checkout", token, &checkout).await;
-    let Some(payment) = checkout["providerOrderId"].as_str() else {
-        return false;
-    };
-    shop.approve(payment).await;
-    let order = shop
-        .post(
-            "/api/orders",
-            token,
-            &json!({ "checkoutId": checkout["id"] }),
-        )
-        .await;
-    order["number"].is_string()
 }

@@ -24,6 +24,7 @@ pub(crate) struct Shop {
     pub(crate) mongodb_uri: String,
     pub(crate) product_id: String,
     pub(crate) some_products: Vec<String>,
+    admin: String,
     pub(crate) products: u64,
     pub(crate) import_seconds: f64,
 }
@@ -55,6 +56,17 @@ fn start(program: &str, arguments: &[&str], environment: &[(String, String)]) ->
         .map_while(Result::ok)
         .find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
     (child, url.expect("the program listens"))
+}
+
+/// User and system time of a process: fields 14 and 15 of its `stat`, in hundredths of a second (proc(5)).
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|ticks| ticks.parse::<f64>().unwrap())
+        .sum::<f64>()
+        / 100.0
 }
 
 impl Shop {
@@ -125,6 +137,7 @@ impl Shop {
             mongodb_uri: format!("mongodb://127.0.0.1:{mongodb_port}/?directConnection=true"),
             product_id: String::new(),
             some_products: Vec::new(),
+            admin: String::new(),
             products: 0,
             import_seconds,
         };
@@ -183,14 +196,19 @@ impl Shop {
         assert!(command.wait().unwrap().success());
         let login = json!({ "email": "bench@example.com", "password": "correct horse battery" });
         let admin = self.post("/api/auth/login", "", &login).await;
-        let token = admin["accessToken"].as_str().unwrap();
-        let path = format!("/api/products/{}/stock", self.product_id);
-        self.post(
-            &path,
-            token,
-            &json!({ "onHand": PLENTY, "reason": "bench" }),
-        )
-        .await;
+        admin["accessToken"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut self.admin);
+        self.stock(&self.product_id, PLENTY).await;
+    }
+
+    /// Sets how many units of a product there are.
+    pub(crate) async fn stock(&self, product: &str, units: u32) {
+        let path = format!("/api/products/{product}/stock");
+        let counted = json!({ "onHand": units, "reason": "bench" });
+        let level = self.post(&path, &self.admin, &counted).await;
+        assert!(level["status"].is_null(), "{level}");
     }
 
     /// Stops the server and starts it again; seconds from start to ready.
@@ -222,6 +240,21 @@ impl Shop {
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// Seconds of processor time that each program has used so far.
+    pub(crate) fn cpu_seconds(&self) -> [(&'static str, f64); 3] {
+        let server = self.server.id();
+        let mongod = std::fs::read_dir(format!("/proc/{server}/task"))
+            .unwrap()
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+            .find_map(|list| list.split_whitespace().next()?.parse().ok());
+        let mongod: u32 = mongod.expect("the server has started a mongod");
+        [
+            ("the shop", cpu_seconds(server)),
+            ("mongod", cpu_seconds(mongod)),
+            ("PayPal's stand-in", cpu_seconds(self.simulator.id())),
+        ]
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -29,6 +29,14 @@ async fn filled(buyer: &Client, product: &Value, quantity: usize) -> Value {
     let line = json!({ "productId": product["id"], "quantity": quantity });
     let cart = buyer.post("/api/cart", &line).await.expect(200).body;
     checkout_of(&cart)
+}
+
+/// What is done to prepare a race: not all at once, as nothing is to be learnt from it.
+async fn in_turns<F: Future>(tasks: impl Iterator<Item = F>) -> Vec<F::Output> {
+    futures_util::stream::iter(tasks)
+        .buffered(32)
+        .collect()
+        .await
 }
 
 /// Every buyer asks to check out at once; the answers in the buyers' order.
@@ -88,7 +96,7 @@ async fn of_many_buyers_of_the_last_unit_one_pays() {
         let rare = shop
             .product(&admin, &format!("RARE-{round}"), 10_000, 1)
             .await;
-        let wishes = join_all(people.iter().map(|buyer| filled(buyer, &rare, 1))).await;
+        let wishes = in_turns(people.iter().map(|buyer| filled(buyer, &rare, 1))).await;
         let began = Instant::now();
         let answers = rush(&people, &wishes).await;
         let took = began.elapsed();
@@ -103,7 +111,7 @@ async fn of_many_buyers_of_the_last_unit_one_pays() {
         })
         .await;
         let losers = people.iter().enumerate().filter(|(n, _)| *n != won[0]);
-        join_all(losers.map(|(_, buyer)| async {
+        in_turns(losers.map(|(_, buyer)| async {
             let empty = buyer.request(reqwest::Method::DELETE, "/api/cart");
             buyer.send(empty).await.expect(200)
         }))
@@ -144,7 +152,7 @@ async fn a_hot_item_is_sold_to_the_last_unit_and_no_further() {
         .iter()
         .zip(&wants)
         .map(|(buyer, n)| filled(buyer, &hot, *n));
-    let wishes = join_all(filling).await;
+    let wishes = in_turns(filling).await;
     let began = Instant::now();
     let answers = rush(&people, &wishes).await;
     println!(

@@ -54,6 +54,13 @@ pub(super) struct Buyers {
     pub(super) gone: bool,
 }
 
+impl Buyers {
+    /// Who a buyer is.
+    pub(super) fn user(&self, buyer: usize) -> UserId {
+        self.all[buyer].user
+    }
+}
+
 /// The id of the `n`th thing of a kind.
 pub(super) fn id_of(kind: u32, n: u64) -> ObjectId {
     let mut bytes = [0; 12];
@@ -164,6 +171,48 @@ impl State {
             (Some(status), 0..12) if status.is_final() => self.deed(Deed::Place, id, user),
             (Some(status), 12..30) if status.is_final() => self.deed(Deed::Return, id, user),
             _ => self.begin_anew(buyer, user),
+        }
+    }
+
+    /// The newest checkout of a buyer, and where it stands.
+    fn newest(&self, buyer: usize) -> Option<(CheckoutId, Option<CheckoutStatus>)> {
+        let id = *self.buyers.all[buyer].begun.last()?;
+        let found = self.database.checkouts.get(&id);
+        Some((id, found.map(|checkout| checkout.status)))
+    }
+
+    /// A buyer begins a checkout where the newest has ended without an order.
+    pub(super) fn begin_unless_open(&mut self, buyer: usize) {
+        let stands = self.newest(buyer).and_then(|(_, status)| status);
+        let ended = stands.is_none_or(|status| status.is_final());
+        if ended && stands != Some(CheckoutStatus::Completed) {
+            self.begin_anew(buyer, self.buyers.all[buyer].user);
+        }
+    }
+
+    /// A buyer approves the newest checkout and comes back.
+    pub(super) fn pay(&mut self, buyer: usize) {
+        let Some((id, _)) = self.newest(buyer) else {
+            return;
+        };
+        let found = self.database.checkouts.get(&id);
+        if let Some(payment) = found.and_then(|checkout| checkout.provider_order.clone()) {
+            self.approve(&payment);
+        }
+        self.come_back(buyer);
+    }
+
+    /// A buyer comes back to the newest checkout.
+    pub(super) fn come_back(&mut self, buyer: usize) {
+        if let Some((id, _)) = self.newest(buyer) {
+            self.deed(Deed::Return, id, self.buyers.all[buyer].user);
+        }
+    }
+
+    /// A buyer cancels the newest checkout.
+    pub(super) fn give_up(&mut self, buyer: usize) {
+        if let Some((id, _)) = self.newest(buyer) {
+            self.deed(Deed::Cancel, id, self.buyers.all[buyer].user);
         }
     }
 

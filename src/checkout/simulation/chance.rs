@@ -1,8 +1,13 @@
 //! Where every choice of a run comes from: its seed.
 
-/// `SplitMix64`: small, fast, and the same on every machine and with every version of every crate.
+/// `SplitMix64`: small, fast, and the same on every machine and with every version of every crate. Or no
+/// chance at all.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(super) enum Chance {
+    Drawn(u64),
+    /// Nothing is drawn: a number is always the lowest, what may be is, and places take turns.
+    Steady(usize),
+}
 
 /// The golden ratio, by which `SplitMix64` goes on.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -10,13 +15,19 @@ const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 impl Chance {
     /// The choices of `seed`; neighbouring seeds have nothing in common.
     pub(super) const fn of(seed: u64) -> Self {
-        Self(seed.wrapping_mul(GAMMA))
+        Self::Drawn(seed.wrapping_mul(GAMMA))
+    }
+
+    /// No chance.
+    pub(super) const fn steady() -> Self {
+        Self::Steady(0)
     }
 
     /// A number below `n`; `n` is at least 1.
     pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(GAMMA);
-        let mut z = self.0;
+        let Self::Drawn(state) = self else { return 0 };
+        *state = state.wrapping_add(GAMMA);
+        let mut z = *state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (z ^ (z >> 31)) % n
@@ -35,6 +46,10 @@ impl Chance {
 
     /// One of `n` places.
     pub(super) fn place(&mut self, n: usize) -> usize {
+        if let Self::Steady(turn) = self {
+            *turn += 1;
+            return *turn % n.max(1);
+        }
         let n = u64::try_from(n).unwrap_or(1);
         usize::try_from(self.below(n)).unwrap_or(0)
     }

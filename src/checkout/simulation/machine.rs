@@ -39,6 +39,40 @@ pub(super) struct Weather {
     pub(super) lost_webhooks: u64,
 }
 
+/// What goes wrong with one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is overtaken by others.
+    Slow,
+    /// It takes effect after every reservation has lapsed.
+    Stalled,
+    /// Its answer comes after every reservation has lapsed.
+    AnswerStalled,
+    /// It is given up, and takes effect all the same; or, where it changes nothing, is not sent.
+    Unanswered,
+    /// Its sender dies before it takes effect.
+    CrashBefore,
+    /// Its sender dies, and it takes effect.
+    CrashAfter,
+}
+
+impl Fault {
+    /// Every one.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Slow,
+        Self::Stalled,
+        Self::AnswerStalled,
+        Self::Unanswered,
+        Self::CrashBefore,
+        Self::CrashAfter,
+    ];
+}
+
+/// Longer than whatever else is under way takes.
+const SLOW: Millis = 900;
+/// Longer than a reservation and an approval.
+const STALLED: Millis = 200_000;
+
 /// A node, as the world sees it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NodeState {
@@ -106,6 +140,8 @@ pub(super) struct State {
     pub(super) now: Millis,
     pub(super) chance: Chance,
     pub(super) weather: Weather,
+    /// Faults at messages of the core, by number; besides those of the weather.
+    pub(super) faults: Vec<(u32, Fault)>,
     pub(super) flaw: Flaw,
     pub(super) database: Database,
     pub(super) paypal: PayPalModel,
@@ -129,6 +165,7 @@ impl State {
             now: 0,
             chance,
             weather: Weather::default(),
+            faults: Vec::new(),
             flaw,
             database: Database::default(),
             paypal: PayPalModel::default(),
@@ -302,8 +339,19 @@ enum Fate {
 }
 
 impl State {
-    fn fate(&mut self, kind: Kind) -> Fate {
+    fn fate(&mut self, kind: Kind, fault: Option<Fault>) -> Fate {
         let (there, back) = (self.delay(), self.delay());
+        if let Some(fault) = fault {
+            self.fault_lasts(there + STALLED + back);
+            return match (fault, kind) {
+                (Fault::Slow, _) => Fate::Fine(there + SLOW, back),
+                (Fault::Stalled, _) => Fate::Fine(there + STALLED, back),
+                (Fault::AnswerStalled, _) => Fate::Fine(there, back + STALLED),
+                (Fault::Unanswered, Kind::Read) => Fate::Unsent(there),
+                (Fault::Unanswered, Kind::Write) => Fate::Mute(there, back),
+                (Fault::CrashBefore | Fault::CrashAfter, _) => Fate::Fine(there, back),
+            };
+        }
         if self.weather.errors > 0 && self.chance.yes(self.weather.errors) {
             return match (kind, self.chance.below(4)) {
                 (_, 0) | (Kind::Read, _) => Fate::Unsent(there),
@@ -377,8 +425,14 @@ impl Link {
                 }
             });
         }
+        let number = state.messages;
+        let fault = state.faults.iter().find(|(at, _)| *at == number);
+        let fault = fault.map(|(_, fault)| *fault);
+        if matches!(fault, Some(Fault::CrashBefore | Fault::CrashAfter)) {
+            state.crash(node);
+        }
         // A message of a node that has crashed may have left it, or not.
-        let survives = state.chance.yes(500);
+        let survives = state.chance.yes(500) && fault != Some(Fault::CrashBefore);
         let take_effect = move |state: &mut State| {
             if state.nodes[node].life != life && !survives {
                 return None;
@@ -389,7 +443,7 @@ impl Link {
             state.note(what, &(node, about, stands, &answer));
             Some(answer)
         };
-        match state.fate(kind) {
+        match state.fate(kind, fault) {
             Fate::Fine(there, back) => state.after(there, move |state| {
                 if let Some(answer) = take_effect(state) {
                     state.after(back, move |_| slot.fill(Ok(answer)));

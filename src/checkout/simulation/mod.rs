@@ -8,6 +8,8 @@ mod buyers;
 mod chance;
 mod check;
 mod database;
+#[cfg(test)]
+mod every;
 mod machine;
 mod paypal;
 mod tests;
