@@ -5,7 +5,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer,
+    http::header::{ETAG, IF_NONE_MATCH},
+    web,
+};
 
 /// The handler in a process of its own, as the shop is.
 pub(crate) struct Bare {
@@ -48,9 +52,14 @@ pub(crate) fn serve(file: &str) {
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             let body = body.clone();
-            App::new().default_service(web::to(move || {
+            App::new().default_service(web::to(move |request: HttpRequest| {
                 let body = body.clone();
                 async move {
+                    if let Some(tag) = request.headers().get(IF_NONE_MATCH) {
+                        return HttpResponse::NotModified()
+                            .insert_header((ETAG, tag.clone()))
+                            .finish();
+                    }
                     HttpResponse::Ok()
                         .content_type("application/json")
                         .body(body)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, doc, oid::ObjectId};
 use mongodb::{
-    Client, Database,
+    Client, Database, IndexModel,
     options::{Acknowledgment, ClientOptions, WriteConcern},
 };
 
@@ -100,4 +100,61 @@ pub(crate) async fn order_transactions(uri: &str, writers: usize, over: Duration
     let measured = collect(tasks, began).await;
     database.drop().await.unwrap();
     measured
+}
+
+/// A page of products of `kind` by price, with the facets that the shop shows for it, in one aggregation over an
+/// index made for it, by `readers` at once; each list another one.
+pub(crate) async fn facet_lists(
+    uri: &str,
+    readers: usize,
+    over: Duration,
+    kind: &str,
+    attributes: &[String],
+) -> Measured {
+    let (client, _) = database(uri).await;
+    let products = client.database("bodega").collection::<Document>("products");
+    let keys = doc! { "type": 1, "price.amount": 1 };
+    let index = IndexModel::builder().keys(keys).build();
+    products.create_index(index).await.unwrap();
+    let mut facets = doc! {
+        "items": [{ "$limit": 20 }],
+        "total": [{ "$count": "n" }],
+        "brand": [{ "$sortByCount": "$brand" }],
+        "category": [{ "$unwind": "$categories" }, { "$sortByCount": "$categories" }],
+        "price": [{ "$group": {
+            "_id": null, "min": { "$min": "$price.amount" }, "max": { "$max": "$price.amount" },
+        } }],
+    };
+    for name in attributes {
+        facets.insert(
+            name,
+            vec![doc! { "$sortByCount": format!("$attributes.{name}") }],
+        );
+    }
+    let began = Instant::now();
+    let tasks = (0..readers).map(|reader| {
+        let (products, facets, kind) = (products.clone(), facets.clone(), kind.to_owned());
+        tokio::spawn(async move {
+            let mut times = Vec::new();
+            for n in 0.. {
+                if began.elapsed() >= over {
+                    break;
+                }
+                let least = i64::try_from(100 + reader * 2_000 + n).unwrap();
+                let wanted =
+                    doc! { "type": &kind, "status": "active", "price.amount": { "$gte": least } };
+                let asked = Instant::now();
+                let pipeline = [
+                    doc! { "$match": wanted },
+                    doc! { "$sort": { "price.amount": 1 } },
+                    doc! { "$facet": facets.clone() },
+                ];
+                let mut pages = products.aggregate(pipeline).await.unwrap();
+                assert!(pages.advance().await.unwrap());
+                times.push(asked.elapsed());
+            }
+            (times, 0)
+        })
+    });
+    collect(tasks.collect(), began).await
 }

@@ -47,6 +47,11 @@ pub(crate) fn get(path: &str, token: Option<&str>) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{bearer}\r\n").into_bytes()
 }
 
+/// A GET by somebody who has the answer with `tag`, as bytes.
+pub(crate) fn get_if(path: &str, tag: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: bench\r\nIf-None-Match: {tag}\r\n\r\n").into_bytes()
+}
+
 /// A POST of JSON as bytes.
 pub(crate) fn post(path: &str, body: &str, token: Option<&str>) -> Vec<u8> {
     let bearer = token.map_or(String::new(), |token| {

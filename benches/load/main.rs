@@ -17,6 +17,7 @@ mod bare;
 mod driver;
 mod load;
 mod orders;
+mod search;
 mod shop;
 
 use std::time::Duration;
@@ -53,8 +54,9 @@ fn main() {
 type Group = fn(&Shop) -> LocalBoxFuture<'_, ()>;
 
 /// What is measured, in this order; some of it where names are given: `scripts/bench orders`.
-const GROUPS: [(&str, Group); 3] = [
+const GROUPS: [(&str, Group); 4] = [
     ("reads", |shop| reads(shop).boxed_local()),
+    ("search", |shop| search::measure(shop).boxed_local()),
     ("carts", |shop| carts(shop).boxed_local()),
     ("orders", |shop| orders::measure(shop).boxed_local()),
 ];

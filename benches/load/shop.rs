@@ -263,6 +263,21 @@ impl Shop {
         answer.text().await.unwrap()
     }
 
+    /// The entity tag of what stands at `path`.
+    pub(crate) async fn tag(&self, path: &str) -> String {
+        let answer = self.http.get(self.url(path)).send().await.unwrap();
+        answer.headers()["etag"].to_str().unwrap().to_owned()
+    }
+
+    /// A change by staff.
+    pub(crate) async fn patch(&self, path: &str, change: &Value) {
+        let request = self.http.patch(self.url(path)).bearer_auth(&self.admin);
+        let request = request.header("content-type", "application/merge-patch+json");
+        let answer = request.body(change.to_string()).send().await.unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{status}: {:?}", answer.text().await);
+    }
+
     pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Value {
         let mut request = self.http.post(self.url(path)).json(body);
         if !token.is_empty() {
