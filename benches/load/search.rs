@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     MEASURE, READERS, bare, driver,
-    load::{self, drive},
+    load::{self, Measured, drive},
     row,
     shop::Shop,
 };
@@ -47,20 +47,23 @@ fn prices(connection: usize) -> impl Iterator<Item = usize> {
 
 async fn cold_lists(shop: &Shop) {
     for connections in [1, MANY] {
-        let measured = drive(&shop.address, connections, MEASURE, |connection| {
-            let list = prices(connection).map(|price| {
-                let path = format!(
-                    "/api/products?type={TYPE}&inStock=true&minPrice={price}&facets=true&sort=price"
-                );
-                load::get(&path, None)
-            });
-            list.collect()
-        })
-        .await;
+        let measured = cold_list(shop, connections).await;
         let name = format!("cold list, facets, {connections} at once");
         row(&name, &measured, Some(shop.rss_mib()), None);
     }
     println!("  goals: p99 5 ms at 1, 2,000/s at {MANY}");
+}
+
+/// Lists with facets that nobody has asked for before.
+pub(crate) async fn cold_list(shop: &Shop, connections: usize) -> Measured {
+    drive(&shop.address, connections, MEASURE, |connection| {
+        let list = prices(connection).map(|price| {
+            let wanted = format!("type={TYPE}&inStock=true&minPrice={price}&facets=true");
+            load::get(&format!("/api/products?{wanted}&sort=price"), None)
+        });
+        list.collect()
+    })
+    .await
 }
 
 /// Words of real titles, as somebody types them.
@@ -73,29 +76,36 @@ async fn words(shop: &Shop) -> Vec<String> {
 }
 
 async fn text(shop: &Shop) {
+    row("text search, cold", &text_search(shop).await, None, None);
+    println!("  goal: p99 5 ms");
+    row("suggest", &suggest(shop).await, None, None);
+    println!("  goal: p99 2 ms");
+}
+
+/// Searches for words that nobody has searched for before.
+pub(crate) async fn text_search(shop: &Shop) -> Measured {
     let words = words(shop).await;
-    let measured = drive(&shop.address, 1, MEASURE, |connection| {
-        let searches = prices(connection)
-            .zip(words.iter().cycle())
-            .map(|(price, word)| {
-                let path = format!("/api/products?q={word}&minPrice={price}");
-                load::get(&path, None)
-            });
+    drive(&shop.address, 1, MEASURE, |connection| {
+        let searches = prices(connection).zip(words.iter().cycle());
+        let searches = searches.map(|(price, word)| {
+            load::get(&format!("/api/products?q={word}&minPrice={price}"), None)
+        });
         searches.collect()
     })
-    .await;
-    row("text search, cold", &measured, None, None);
-    println!("  goal: p99 5 ms");
-    let measured = drive(&shop.address, 1, MEASURE, |_| {
+    .await
+}
+
+/// Suggestions for the first three letters of words.
+pub(crate) async fn suggest(shop: &Shop) -> Measured {
+    let words = words(shop).await;
+    drive(&shop.address, 1, MEASURE, |_| {
         let typed = words.iter().map(|word| {
             let start: String = word.chars().take(3).collect();
             load::get(&format!("/api/products/suggest?q={start}"), None)
         });
         typed.collect()
     })
-    .await;
-    row("suggest", &measured, None, None);
-    println!("  goal: p99 2 ms");
+    .await
 }
 
 /// Answers of 304, beside a bare handler's.

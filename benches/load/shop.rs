@@ -27,9 +27,12 @@ pub(crate) struct Shop {
     admin: String,
     pub(crate) products: u64,
     pub(crate) import_seconds: f64,
+    /// The most memory that the import had resident.
+    pub(crate) import_peak_mib: u64,
 }
 
-fn catalogue() -> PathBuf {
+/// The real catalogue that everything is measured with.
+pub(crate) fn real_catalogue() -> PathBuf {
     let shared = std::env::var_os("BODEGA_SHARED_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
         PathBuf::from,
@@ -58,6 +61,14 @@ fn start(program: &str, arguments: &[&str], environment: &[(String, String)]) ->
     (child, url.expect("the program listens"))
 }
 
+/// A line of a process's `status` that counts memory (proc(5)), in MiB; none where the process has ended.
+fn memory_mib(pid: u32, line: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib = status.lines().find_map(|text| text.strip_prefix(line))?;
+    let kib: u64 = kib.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib / 1024)
+}
+
 /// User and system time of a process: fields 14 and 15 of its `stat`, in hundredths of a second (proc(5)).
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -70,7 +81,8 @@ fn cpu_seconds(pid: u32) -> f64 {
 }
 
 impl Shop {
-    pub(crate) async fn start() -> Self {
+    /// Imports `catalogue` and starts.
+    pub(crate) async fn start(catalogue: &Path) -> Self {
         let folder = std::env::temp_dir().join(format!("bodega-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let certs = folder.join("certs").display().to_string();
@@ -114,15 +126,23 @@ impl Shop {
         .to_vec();
         let began = Instant::now();
         let mapping = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/import/opendb.toml");
-        let imported = Command::new(env!("CARGO_BIN_EXE_bodega"))
+        let mut import = Command::new(env!("CARGO_BIN_EXE_bodega"))
             .arg("import")
-            .arg(catalogue())
+            .arg(catalogue)
             .arg("--mapping")
             .arg(mapping)
             .envs(environment.iter().cloned())
             .stdout(Stdio::null())
-            .status()
+            .spawn()
             .unwrap();
+        let mut import_peak_mib = 0;
+        let imported = loop {
+            if let Some(ended) = import.try_wait().unwrap() {
+                break ended;
+            }
+            import_peak_mib = memory_mib(import.id(), "VmHWM:").unwrap_or(import_peak_mib);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
         assert!(imported.success(), "the import failed");
         let import_seconds = began.elapsed().as_secs_f64();
         let (server, url) = start(env!("CARGO_BIN_EXE_bodega"), &["serve"], &environment);
@@ -140,6 +160,7 @@ impl Shop {
             admin: String::new(),
             products: 0,
             import_seconds,
+            import_peak_mib,
         };
         shop.ready().await;
         shop.choose_product().await;
@@ -234,12 +255,7 @@ impl Shop {
     }
 
     pub(crate) fn rss_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+        memory_mib(self.server.id(), "VmRSS:").unwrap()
     }
 
     /// Seconds of processor time that each program has used so far.

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use actix_web::http::header::HeaderValue;
+
 use super::{
     CatalogError, Offer, Stock,
     follower::{Follower, Sources},
@@ -11,7 +13,7 @@ use super::{
     view::{Encoded, Levels, Shelved},
 };
 use crate::{
-    config::Config,
+    config::{CatalogConfig, Config},
     id::{ProductId, VariantId},
     money::Currency,
     mongo::{Mongo, StoreError, feed::Feed},
@@ -41,6 +43,19 @@ pub(super) struct Shared {
     pub(super) schemas: Schemas,
     pub(super) live: Arc<Live>,
     pub(super) currency: Currency,
+    /// What caches may do with public answers.
+    pub(super) cache_control: HeaderValue,
+}
+
+/// Browsers ask before each use; a shared cache may answer for a little while.
+fn cache_control(config: &CatalogConfig) -> HeaderValue {
+    let (fresh, stale) = (config.cdn_seconds, config.cdn_stale_seconds);
+    let text = if (fresh, stale) == (0, 0) {
+        "public, no-cache".to_owned()
+    } else {
+        format!("public, max-age=0, s-maxage={fresh}, stale-while-revalidate={stale}")
+    };
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))
 }
 
 impl Catalog {
@@ -65,6 +80,7 @@ impl Catalog {
                 schemas: Schemas::default(),
                 live,
                 currency: config.store.currency,
+                cache_control: cache_control(&config.catalog),
             }),
             follower: Arc::new(follower),
         }

@@ -1,6 +1,6 @@
 //! A product as clients see it, its entity tag, and its encoded body.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, io::Write, sync::OnceLock};
 
 use actix_web::{http::header::HeaderValue, web::Bytes};
 use serde::Serialize;
@@ -20,7 +20,11 @@ use crate::{
 pub(super) type Levels = HashMap<VariantId, StockLevel>;
 
 /// Bodies below this size are not worth compressing.
-const MIN_GZIP: usize = 1_000;
+const MIN_COMPRESSED: usize = 1_000;
+/// Smaller than gzip's best at a fifth of the time of Brotli's own default.
+const BROTLI_QUALITY: u32 = 5;
+/// Logarithm of Brotli's window (1 MiB), and the bytes of its buffer.
+const BROTLI_WINDOW: (u32, usize) = (20, 4_096);
 
 /// A product.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -177,6 +181,7 @@ pub(super) struct Encoded {
     /// The body.
     pub(super) plain: Bytes,
     gzip: OnceLock<Option<Bytes>>,
+    brotli: OnceLock<Option<Bytes>>,
 }
 
 impl Encoded {
@@ -186,6 +191,7 @@ impl Encoded {
             tag: HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"0\"")),
             plain: plain.into(),
             gzip: OnceLock::new(),
+            brotli: OnceLock::new(),
         }
     }
 
@@ -197,25 +203,43 @@ impl Encoded {
         Self::new(tag, plain)
     }
 
-    /// The compressed body, where compressing is worth it.
+    /// The body in gzip, where compressing is worth it.
     pub(super) fn gzip(&self) -> Option<&Bytes> {
-        let compress = || {
-            use std::io::Write;
-            if self.plain.len() < MIN_GZIP {
-                return None;
-            }
-            let room = Vec::with_capacity(self.plain.len() / 3);
+        self.compressed(&self.gzip, |room| {
             let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::new(6));
             encoder.write_all(&self.plain).ok()?;
-            encoder.finish().ok().map(Bytes::from)
+            encoder.finish().ok()
+        })
+    }
+
+    /// The body in Brotli, where compressing is worth it.
+    pub(super) fn brotli(&self) -> Option<&Bytes> {
+        self.compressed(&self.brotli, |room| {
+            let buffer = BROTLI_WINDOW.1;
+            let mut encoder =
+                brotli::CompressorWriter::new(room, buffer, BROTLI_QUALITY, BROTLI_WINDOW.0);
+            encoder.write_all(&self.plain).ok()?;
+            Some(encoder.into_inner())
+        })
+    }
+
+    fn compressed<'a>(
+        &self,
+        kept: &'a OnceLock<Option<Bytes>>,
+        compress: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
+    ) -> Option<&'a Bytes> {
+        let make = || {
+            let worth_it = self.plain.len() >= MIN_COMPRESSED;
+            let room = || Vec::with_capacity(self.plain.len() / 3);
+            worth_it.then(room).and_then(compress).map(Bytes::from)
         };
-        self.gzip.get_or_init(compress).as_ref()
+        kept.get_or_init(make).as_ref()
     }
 
     /// Memory that it may come to take, in bytes.
     pub(super) fn weight(&self) -> usize {
         const OVERHEAD: usize = 300;
-        self.plain.len() + self.plain.len() / 3 + OVERHEAD
+        self.plain.len() + 2 * (self.plain.len() / 3) + OVERHEAD
     }
 }
 

@@ -218,6 +218,10 @@ pub struct CartConfig {
 pub struct CatalogConfig {
     /// Memory for encoded answers, in MiB.
     pub cache_mib: u64,
+    /// Seconds that a shared cache may serve a public answer without asking.
+    pub cdn_seconds: u32,
+    /// Seconds that it may go on with it while it asks.
+    pub cdn_stale_seconds: u32,
 }
 
 /// Reservations and their sweeper.

@@ -1,4 +1,4 @@
-//! Answers from encoded bodies: 304 where the client has them, compressed where it takes that.
+//! Answers from encoded bodies: 304 where the client has them, compressed as it takes that best.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -11,17 +11,17 @@ use crate::{catalog::view::Encoded, http::not_modified};
 
 /// Who may keep an answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kept {
-    /// Everyone, and asks before each use.
-    Shared,
+pub(super) enum Kept<'a> {
+    /// Everyone, as this header says.
+    Shared(&'a HeaderValue),
     /// The one who asked, and asks before each use.
     Private,
 }
 
-impl Kept {
-    const fn header(self) -> HeaderValue {
+impl Kept<'_> {
+    fn header(self) -> HeaderValue {
         match self {
-            Self::Shared => HeaderValue::from_static("public, no-cache"),
+            Self::Shared(header) => header.clone(),
             Self::Private => HeaderValue::from_static("private, no-cache"),
         }
     }
@@ -29,11 +29,12 @@ impl Kept {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+const BROTLI: HeaderValue = HeaderValue::from_static("br");
 /// Staff see more than others under the same address.
 const VARIES: HeaderValue = HeaderValue::from_static("accept-encoding, authorization");
 
 /// Answers with a body that stands ready.
-pub(super) fn answer(request: &HttpRequest, encoded: &Encoded, kept: Kept) -> HttpResponse {
+pub(super) fn answer(request: &HttpRequest, encoded: &Encoded, kept: Kept<'_>) -> HttpResponse {
     let tag = encoded.tag.to_str().unwrap_or_default();
     if not_modified(request, tag) {
         return HttpResponse::NotModified()
@@ -48,17 +49,22 @@ pub(super) fn answer(request: &HttpRequest, encoded: &Encoded, kept: Kept) -> Ht
         .insert_header((ETAG, encoded.tag.clone()))
         .insert_header((CACHE_CONTROL, kept.header()))
         .insert_header((VARY, VARIES));
-    if takes_gzip(request)
-        && let Some(compressed) = encoded.gzip()
-    {
-        response.insert_header((CONTENT_ENCODING, GZIP));
-        return response.body(compressed.clone());
-    }
-    response.body(encoded.plain.clone())
+    let (coding, body) = if takes(request, "br") {
+        (BROTLI, encoded.brotli())
+    } else if takes(request, "gzip") {
+        (GZIP, encoded.gzip())
+    } else {
+        return response.body(encoded.plain.clone());
+    };
+    let Some(compressed) = body else {
+        return response.body(encoded.plain.clone());
+    };
+    response.insert_header((CONTENT_ENCODING, coding));
+    response.body(compressed.clone())
 }
 
-/// Whether the client takes gzip (RFC 9110, 12.5.3): named, and not with a weight of zero.
-fn takes_gzip(request: &HttpRequest) -> bool {
+/// Whether the client takes a coding (RFC 9110, 12.5.3): named, and not with a weight of zero.
+fn takes(request: &HttpRequest, wanted: &str) -> bool {
     let header = request.headers().get(ACCEPT_ENCODING);
     let Some(list) = header.and_then(|value| value.to_str().ok()) else {
         return false;
@@ -67,7 +73,7 @@ fn takes_gzip(request: &HttpRequest) -> bool {
         let mut parts = item.split(';').map(str::trim);
         let named = parts
             .next()
-            .is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
+            .is_some_and(|coding| coding.eq_ignore_ascii_case(wanted));
         named && !parts.any(refuses)
     })
 }
@@ -86,13 +92,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        let takes = |accepted: &'static str| {
+    fn a_coding_is_sent_to_those_who_take_it() {
+        let gzip = |accepted: &'static str| {
             let request = TestRequest::default().insert_header((ACCEPT_ENCODING, accepted));
-            takes_gzip(&request.to_http_request())
+            takes(&request.to_http_request(), "gzip")
         };
-        assert!(takes("gzip") && takes("br, GZIP;q=0.5") && takes("deflate,gzip; q=1"));
-        assert!(!takes("br") && !takes("gzip;q=0") && !takes("gzip; q=0.0") && !takes(""));
-        assert!(!takes_gzip(&TestRequest::default().to_http_request()));
+        assert!(gzip("gzip") && gzip("br, GZIP;q=0.5") && gzip("deflate,gzip; q=1"));
+        assert!(!gzip("br") && !gzip("gzip;q=0") && !gzip("gzip; q=0.0") && !gzip(""));
+        assert!(!takes(&TestRequest::default().to_http_request(), "gzip"));
+    }
+
+    #[test]
+    fn each_coding_brings_the_same_body() {
+        use std::io::Read;
+
+        let plain = "a body that is long enough to be worth it. ".repeat(100);
+        let encoded = Encoded::by_content(plain.clone().into_bytes());
+        let mut read = String::new();
+        let mut gzip = flate2::read::GzDecoder::new(&encoded.gzip().unwrap()[..]);
+        gzip.read_to_string(&mut read).unwrap();
+        assert_eq!(read, plain);
+        read.clear();
+        let mut brotli = brotli::Decompressor::new(&encoded.brotli().unwrap()[..], 4_096);
+        brotli.read_to_string(&mut read).unwrap();
+        assert_eq!(read, plain);
+        assert!(Encoded::by_content(b"short".to_vec()).brotli().is_none());
     }
 }

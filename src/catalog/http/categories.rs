@@ -114,7 +114,8 @@ pub(super) async fn list_categories(
         let body = serde_json::to_vec(&CategoryTree::of(counts));
         Encoded::by_content(body.unwrap_or_else(|_| b"{\"items\":[]}".to_vec()))
     })?;
-    Ok(answer(&request, &tree, Kept::Shared))
+    let kept = Kept::Shared(&catalog.shared.cache_control);
+    Ok(answer(&request, &tree, kept))
 }
 
 #[cfg(test)]

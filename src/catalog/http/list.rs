@@ -1,7 +1,5 @@
 //! Lists of products, and suggestions.
 
-use std::sync::Arc;
-
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, get, web};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
@@ -109,7 +107,8 @@ pub(super) async fn list_products(
     // Taken before anything is read: what is made now is at least as new.
     let generation = live.generation();
     if let Some(page) = live.pages.get(text, generation).await {
-        return Ok(answer(&request, &page, Kept::Shared));
+        let kept = Kept::Shared(&catalog.shared.cache_control);
+        return Ok(answer(&request, &page, kept));
     }
     Box::pin(make_page(&request, &catalog, generation)).await
 }
@@ -142,7 +141,16 @@ async fn make_page(
         let body = Encoded::by_content(page_body(&items, &page)?);
         return Ok(answer(request, &body, Kept::Private));
     }
-    let page = live.index.search(&query)?;
+    let page = live
+        .pages
+        .get_or_make(text, generation, public_page(catalog, &query));
+    let kept = Kept::Shared(&catalog.shared.cache_control);
+    Ok(answer(request, page.await?.as_ref(), kept))
+}
+
+/// The page that everyone sees.
+async fn public_page(catalog: &Catalog, query: &SearchQuery) -> Result<Encoded, Problem> {
+    let page = catalog.shared.live.index.search(query)?;
     let shelved = catalog.shelved_all(&page.ids).await?;
     let shown = page.ids.iter().filter_map(|id| shelved.get(id));
     // What was archived since the search is left out.
@@ -150,9 +158,7 @@ async fn make_page(
         .filter(|product| product.active)
         .map(|product| product.body.plain.as_ref())
         .collect();
-    let body = Arc::new(Encoded::by_content(page_body(&items, &page)?));
-    live.pages.put(text, generation, body.clone()).await;
-    Ok(answer(request, &body, Kept::Shared))
+    Ok(Encoded::by_content(page_body(&items, &page)?))
 }
 
 /// The products of a page as staff see them.

@@ -37,7 +37,11 @@ pub(super) async fn read_product(
     }
     let found = catalog.shelved_by_name(name).await?;
     match found.filter(|product| product.active) {
-        Some(product) => Ok(answer(&request, &product.body, Kept::Shared)),
+        Some(product) => Ok(answer(
+            &request,
+            &product.body,
+            Kept::Shared(&catalog.shared.cache_control),
+        )),
         None => Err(CatalogError::ProductNotFound.into()),
     }
 }
