@@ -1,6 +1,7 @@
 //! Load: the shop with a real catalogue, each figure beside its limit measured in the same run.
 //!
-//! `cargo bench --bench load` (or `scripts/bench`). Everything runs on this machine: the load, the
+//! `cargo bench --bench load` (or `scripts/bench`; `scripts/bench -- carts` for one part of it: `reads`,
+//! `carts`, `orders`). Everything runs on this machine: the load, the
 //! shop, its database and the simulator share the cores, so ratios say more than rates. The catalogue is
 //! `opendb-products` of `../shared/data` (`BODEGA_SHARED_DIR` overrides); without it the bench refuses.
 
@@ -14,9 +15,11 @@
 )]
 
 mod bare;
+mod carts;
 mod driver;
 mod load;
 mod shop;
+mod spent;
 
 use std::time::Duration;
 
@@ -40,10 +43,16 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(run());
+    let chosen: Vec<String> = arguments
+        .into_iter()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    runtime.block_on(run(&chosen));
 }
 
-async fn run() {
+async fn run(chosen: &[String]) {
+    let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| name == part);
     let mut shop = Shop::start().await;
     println!(
         "catalogue: {} products, imported in {:.1} s",
@@ -61,9 +70,15 @@ async fn run() {
         "{:<34}{:>10}{:>10}{:>10}{:>10}{:>9}",
         "", "per s", "p50 ms", "p99 ms", "RSS MiB", "of limit"
     );
-    reads(&shop).await;
-    carts(&shop).await;
-    orders(&shop).await;
+    if wanted("reads") {
+        reads(&shop).await;
+    }
+    if wanted("carts") {
+        carts::run(&shop).await;
+    }
+    if wanted("orders") {
+        orders(&shop).await;
+    }
     shop.stop();
 }
 
@@ -113,32 +128,6 @@ async fn reads(shop: &Shop) {
         .await;
         row(name, &measured, Some(shop.rss_mib()), Some(&limit));
         row("  limit: bare handler", &limit, None, None);
-    }
-}
-
-/// Adding to carts, beside the driver's single majority-journaled update.
-async fn carts(shop: &Shop) {
-    for writers in [16, 64] {
-        let tokens = shop.buyers(writers).await;
-        let limit = driver::single_updates(&shop.mongodb_uri, writers, MEASURE).await;
-        // A line ends at 999: each buyer goes through several products in turn.
-        let measured = drive(&shop.address, writers, MEASURE, |buyer| {
-            let lines = shop
-                .some_products
-                .iter()
-                .map(|id| json!({ "productId": id, "quantity": 1 }));
-            lines
-                .map(|line| load::post("/api/cart", &line.to_string(), Some(&tokens[buyer])))
-                .collect()
-        })
-        .await;
-        row(
-            &format!("add to cart, {writers} buyers"),
-            &measured,
-            Some(shop.rss_mib()),
-            Some(&limit),
-        );
-        row("  limit: driver, one update", &limit, None, None);
     }
 }
 

@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::spent::Spent;
+
 /// Units of the product that everybody buys.
 const PLENTY: u32 = 1_000_000;
 
@@ -222,6 +224,11 @@ impl Shop {
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// What the server and its database have done so far.
+    pub(crate) async fn spent(&self) -> Spent {
+        Spent::so_far(&self.mongodb_uri, self.server.id()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {
