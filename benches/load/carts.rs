@@ -18,7 +18,7 @@ const AT_ONCE: usize = 64;
 /// Carts of the load over many.
 const CARTS: usize = 1_000;
 /// How long all add to one cart before they go on to the next: a line ends at 999 units.
-const ON_ONE: Duration = Duration::from_secs(1);
+const ON_ONE: Duration = Duration::from_millis(250);
 /// Time in which every cart is made and every session has read its own.
 const WARM_UP: Duration = Duration::from_secs(2);
 

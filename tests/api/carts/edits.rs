@@ -117,18 +117,16 @@ fn edited(lines: &mut Vec<Line>, edit: &Edit, answered: &[Line]) -> (Value, i64)
     let place_of =
         |lines: &[Line], id: &Value| lines.iter().position(|line| line.id == *id).unwrap();
     match edit {
-        Edit::Add(product) => match lines.iter_mut().find(|line| line.product == *product) {
-            Some(held) => {
+        Edit::Add(product) => {
+            if let Some(held) = lines.iter_mut().find(|line| line.product == *product) {
                 held.quantity += 1;
-                (held.variant.clone(), 1)
+                return (held.variant.clone(), 1);
             }
-            None => {
-                let new = answered.last().unwrap().clone();
-                assert_eq!((&new.product, new.quantity), (product, 1));
-                lines.push(new.clone());
-                (new.variant, 1)
-            }
-        },
+            let new = answered.last().unwrap().clone();
+            assert_eq!((&new.product, new.quantity), (product, 1));
+            lines.push(new.clone());
+            (new.variant, 1)
+        }
         Edit::Set(id, quantity) => {
             let place = place_of(lines, id);
             let held = &mut lines[place];
