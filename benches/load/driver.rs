@@ -24,25 +24,32 @@ async fn database(uri: &str) -> (Client, Database) {
     (client, database)
 }
 
-/// One majority-journaled update of a document of its own, again and again, by `writers` at once.
-pub(crate) async fn single_updates(uri: &str, writers: usize, over: Duration) -> Measured {
+/// One majority-journaled update of one of `count` documents, again and again, by `writers` at once.
+pub(crate) async fn single_updates(
+    uri: &str,
+    writers: usize,
+    count: usize,
+    over: Duration,
+) -> Measured {
     let (_client, database) = database(uri).await;
+    let all = (0..count).map(|id| doc! { "_id": format!("{id}"), "version": 0 });
+    let documents = database.collection::<Document>("carts");
+    documents.insert_many(all).await.unwrap();
     let began = Instant::now();
     let mut tasks = Vec::new();
     for writer in 0..writers {
         let documents = database.collection::<Document>("carts");
         tasks.push(tokio::spawn(async move {
-            let id = format!("{writer}");
             let mut times = Vec::new();
-            while began.elapsed() < over {
+            for id in (writer % count..count).step_by(writers).cycle() {
+                if began.elapsed() >= over {
+                    break;
+                }
                 let asked = Instant::now();
                 let change =
                     doc! { "$inc": { "version": 1 }, "$set": { "items": [{ "quantity": 1 }] } };
-                documents
-                    .update_one(doc! { "_id": &id }, change)
-                    .upsert(true)
-                    .await
-                    .unwrap();
+                let one = doc! { "_id": format!("{id}") };
+                documents.update_one(one, change).await.unwrap();
                 times.push(asked.elapsed());
             }
             (times, 0)

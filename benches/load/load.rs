@@ -39,6 +39,35 @@ impl Measured {
     }
 }
 
+/// What a load brought, before it is summed up.
+#[derive(Default)]
+pub(crate) struct Sample {
+    times: Vec<Duration>,
+    failed: usize,
+    pub(crate) over: Duration,
+}
+
+impl std::ops::AddAssign for Sample {
+    fn add_assign(&mut self, next: Self) {
+        self.times.extend(next.times);
+        self.failed += next.failed;
+        self.over += next.over;
+    }
+}
+
+impl Sample {
+    /// How many requests were answered.
+    pub(crate) fn answered(&self) -> usize {
+        self.times.len()
+    }
+}
+
+impl From<Sample> for Measured {
+    fn from(sample: Sample) -> Self {
+        Self::of(sample.times, sample.failed, sample.over)
+    }
+}
+
 /// A GET as bytes.
 pub(crate) fn get(path: &str, token: Option<&str>) -> Vec<u8> {
     let bearer = token.map_or(String::new(), |token| {
@@ -124,6 +153,16 @@ pub(crate) async fn drive(
     over: Duration,
     requests: impl Fn(usize) -> Vec<Vec<u8>>,
 ) -> Measured {
+    sample(address, connections, over, requests).await.into()
+}
+
+/// As [`drive`], not summed up yet.
+pub(crate) async fn sample(
+    address: &str,
+    connections: usize,
+    over: Duration,
+    requests: impl Fn(usize) -> Vec<Vec<u8>>,
+) -> Sample {
     let began = Instant::now();
     let mut tasks = Vec::new();
     for place in 0..connections {
@@ -143,7 +182,7 @@ pub(crate) async fn drive(
             (times, failed)
         }));
     }
-    collect(tasks, began).await
+    gather(tasks, began).await
 }
 
 /// Sends each request once, over `connections` at once; status and time of each.
@@ -178,7 +217,7 @@ pub(crate) async fn journeys<F: Future<Output = bool>>(
     people: usize,
     over: Duration,
     journey: impl Fn(usize) -> F,
-) -> Measured {
+) -> Sample {
     let began = Instant::now();
     let journey = Arc::new(journey);
     let walks = (0..people).map(|person| {
@@ -196,22 +235,33 @@ pub(crate) async fn journeys<F: Future<Output = bool>>(
     });
     let walked = futures_util::future::join_all(walks).await;
     let failed = walked.iter().map(|(_, failed)| failed).sum();
-    Measured::of(
-        walked.into_iter().flat_map(|(times, _)| times).collect(),
+    Sample {
+        times: walked.into_iter().flat_map(|(times, _)| times).collect(),
         failed,
-        began.elapsed(),
-    )
+        over: began.elapsed(),
+    }
 }
 
 pub(crate) async fn collect(
     tasks: Vec<tokio::task::JoinHandle<(Vec<Duration>, usize)>>,
     began: Instant,
 ) -> Measured {
+    gather(tasks, began).await.into()
+}
+
+async fn gather(
+    tasks: Vec<tokio::task::JoinHandle<(Vec<Duration>, usize)>>,
+    began: Instant,
+) -> Sample {
     let (mut times, mut failed) = (Vec::new(), 0);
     for task in tasks {
         let (some, bad) = task.await.unwrap();
         times.extend(some);
         failed += bad;
     }
-    Measured::of(times, failed, began.elapsed())
+    Sample {
+        times,
+        failed,
+        over: began.elapsed(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Load: the shop with a real catalogue, each figure beside its limit measured in the same run.
 //!
-//! `cargo bench --bench load` (or `scripts/bench`). Everything runs on this machine: the load, the
-//! shop, its database and the simulator share the cores, so ratios say more than rates. The catalogue is
+//! `scripts/bench`, or `scripts/bench carts` for one group of it. Everything runs on this machine: the load, the shop,
+//! its database and the simulator share the cores, so ratios say more than rates. The catalogue is
 //! `opendb-products` of `../shared/data` (`BODEGA_SHARED_DIR` overrides); without it the bench refuses.
 
 #![allow(
@@ -14,16 +14,16 @@
 )]
 
 mod bare;
+mod carts;
 mod driver;
 mod load;
 mod orders;
 mod scale;
 mod search;
 mod shop;
+mod spent;
 
 use std::time::Duration;
-
-use serde_json::json;
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
@@ -58,7 +58,7 @@ type Group = fn(&Shop) -> LocalBoxFuture<'_, ()>;
 const GROUPS: [(&str, Group); 4] = [
     ("reads", |shop| reads(shop).boxed_local()),
     ("search", |shop| search::measure(shop).boxed_local()),
-    ("carts", |shop| carts(shop).boxed_local()),
+    ("carts", |shop| carts::run(shop).boxed_local()),
     ("orders", |shop| orders::measure(shop).boxed_local()),
 ];
 
@@ -144,31 +144,5 @@ async fn reads(shop: &Shop) {
         .await;
         row(name, &measured, Some(shop.rss_mib()), Some(&limit));
         row("  limit: bare handler", &limit, None, None);
-    }
-}
-
-/// Adding to carts, beside the driver's single majority-journaled update.
-async fn carts(shop: &Shop) {
-    for writers in [16, 64] {
-        let tokens = shop.buyers(writers).await;
-        let limit = driver::single_updates(&shop.mongodb_uri, writers, MEASURE).await;
-        // A line ends at 999: each buyer goes through several products in turn.
-        let measured = drive(&shop.address, writers, MEASURE, |buyer| {
-            let lines = shop
-                .some_products
-                .iter()
-                .map(|id| json!({ "productId": id, "quantity": 1 }));
-            lines
-                .map(|line| load::post("/api/cart", &line.to_string(), Some(&tokens[buyer])))
-                .collect()
-        })
-        .await;
-        row(
-            &format!("add to cart, {writers} buyers"),
-            &measured,
-            Some(shop.rss_mib()),
-            Some(&limit),
-        );
-        row("  limit: driver, one update", &limit, None, None);
     }
 }

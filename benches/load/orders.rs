@@ -25,20 +25,18 @@ async fn purchases(shop: &Shop) {
     for buyers in [16, 64] {
         let limit = driver::order_transactions(&shop.mongodb_uri, buyers, MEASURE).await;
         let tokens = shop.buyers(buyers).await;
-        let before = shop.cpu_seconds();
+        let before = shop.spent().await;
         let measured = load::journeys(buyers, MEASURE, |n| purchase(shop, &tokens[n])).await;
-        let after = shop.cpu_seconds();
+        let spent = shop.spent().await.each(&before, measured.answered());
+        let measured = Measured::from(measured);
         row(
             &format!("checkout to order, {buyers} buyers"),
             &measured,
             Some(shop.rss_mib()),
             Some(&limit),
         );
+        println!("  {spent}");
         row("  limit: driver, one transaction", &limit, None, None);
-        for ((program, before), (_, after)) in before.iter().zip(&after) {
-            let spent = (after - before) * 1_000.0 / (measured.rate * MEASURE.as_secs_f64());
-            println!("  processor time of {program}: {spent:.2} ms an order");
-        }
     }
 }
 

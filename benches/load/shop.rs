@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::spent::Spent;
+
 /// Units of the product that everybody buys.
 const PLENTY: u32 = 1_000_000;
 
@@ -67,17 +69,6 @@ fn memory_mib(pid: u32, line: &str) -> Option<u64> {
     let kib = status.lines().find_map(|text| text.strip_prefix(line))?;
     let kib: u64 = kib.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kib / 1024)
-}
-
-/// User and system time of a process: fields 14 and 15 of its `stat`, in hundredths of a second (proc(5)).
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks
-        .map(|ticks| ticks.parse::<f64>().unwrap())
-        .sum::<f64>()
-        / 100.0
 }
 
 impl Shop {
@@ -258,19 +249,9 @@ impl Shop {
         memory_mib(self.server.id(), "VmRSS:").unwrap()
     }
 
-    /// Seconds of processor time that each program has used so far.
-    pub(crate) fn cpu_seconds(&self) -> [(&'static str, f64); 3] {
-        let server = self.server.id();
-        let mongod = std::fs::read_dir(format!("/proc/{server}/task"))
-            .unwrap()
-            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
-            .find_map(|list| list.split_whitespace().next()?.parse().ok());
-        let mongod: u32 = mongod.expect("the server has started a mongod");
-        [
-            ("the shop", cpu_seconds(server)),
-            ("mongod", cpu_seconds(mongod)),
-            ("PayPal's stand-in", cpu_seconds(self.simulator.id())),
-        ]
+    /// What the server and its database have done so far.
+    pub(crate) async fn spent(&self) -> Spent {
+        Spent::so_far(&self.mongodb_uri, self.server.id()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {

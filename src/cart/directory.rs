@@ -19,11 +19,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use super::{
     calls::Calls,
     error::CartError,
-    model::Command,
-    session::{Answer, Apply, CartSession, Counts, Leave, Shared},
+    model::{Command, Owner},
+    session::{Answer, Apply, CartSession, Counts, Leave, Shared, WhatIs},
     store::Shelf,
 };
-use crate::{config::CartConfig, id::CartId};
+use crate::{
+    config::CartConfig,
+    id::{CartId, LineId, ProductId, VariantId},
+};
 
 /// Commands under way on a node at once; beyond it the node is overloaded.
 const COMMANDS_AT_ONCE: u32 = 16_384;
@@ -106,6 +109,17 @@ impl Shard {
             places: Arc::new(Semaphore::new(self.max_waiting)),
             used: 0,
         }
+    }
+
+    /// The session of a cart, if it lives and has a place left.
+    fn living(&self, id: CartId) -> Option<Found> {
+        let table = self.table();
+        let entry = table.sessions.get(&id)?;
+        let place = entry.places.clone().try_acquire_owned().ok()?;
+        Some(Found {
+            place,
+            session: entry.session.clone(),
+        })
     }
 
     /// Lets the session go that was not used for longest, where the shard is full.
@@ -224,6 +238,22 @@ impl Directory {
             shard.bury(id, &found.session);
         }
         sent
+    }
+
+    /// What a line of the owner's cart is of, if the cart's session lives here and remembers it.
+    pub(super) async fn what_is(
+        &self,
+        id: CartId,
+        owner: Owner,
+        line: LineId,
+    ) -> Option<(ProductId, VariantId)> {
+        let found = self.shard(id).living(id)?;
+        let question = WhatIs {
+            line,
+            owner,
+            place: found.place,
+        };
+        found.session.send(question).await.ok()?
     }
 
     /// Takes part in what [`Directory::drain`] waits for.

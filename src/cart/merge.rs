@@ -71,9 +71,8 @@ impl Carts {
                 read.as_ref().map(|stored| &*stored.cart),
                 &theirs.cart,
             )?;
-            let over = read.as_ref().map_or(0, |stored| stored.cart.version);
             let next = Stored::after(read.as_ref(), Arc::new(next), ObjectId::new());
-            store.write_in(session, over, &next).await
+            store.write_in(session, read.as_ref(), &next).await
         };
         self.0.mongo.transaction(work).await
     }

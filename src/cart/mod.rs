@@ -13,6 +13,7 @@
 //! Prices are never stored: [`CartView`] is made from the catalogue as it is at the time of reading.
 
 mod calls;
+mod commit;
 mod directory;
 mod error;
 mod http;
@@ -42,8 +43,8 @@ pub use view::{CartView, DiscountNotice, DiscountView, LineView, Notice};
 
 use self::{
     calls::Calls,
+    commit::failed,
     directory::Directory,
-    session::failed,
     store::{CartStore, Shelf, Stored},
 };
 use crate::{
@@ -187,7 +188,7 @@ impl Carts {
             return Ok(());
         };
         let next = Stored::after(Some(&read), Arc::new(next), bson::oid::ObjectId::new());
-        store.write_in(session, read.cart.version, &next).await
+        store.write_in(session, Some(&read), &next).await
     }
 
     /// Takes no change any more, waits up to `patience` for those under way and ends every session;

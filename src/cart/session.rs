@@ -8,10 +8,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -19,25 +16,21 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler,
     Message, ResponseFuture, WrapFuture,
 };
-use bson::oid::ObjectId;
 use futures_util::FutureExt;
-use rand::Rng;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::Instant,
 };
 
 use super::{
-    calls::{CallError, Calls},
+    calls::Calls,
+    commit::{Commit, Known},
     directory::Shard,
     error::CartError,
-    model::{Batch, Cart, Command, fold},
-    store::{Landed, Shelf, Stored},
+    model::{Batch, Cart, Command, Owner},
+    store::{Shelf, Stored},
 };
-use crate::{clock::Timestamp, id::CartId};
-
-/// How often a write is tried before its callers are told to come again.
-const MAX_TRIES: u32 = 10;
+use crate::id::{CartId, LineId, ProductId, VariantId};
 
 /// What a command comes to.
 pub(super) type Answer = Result<Arc<Cart>, CartError>;
@@ -70,6 +63,17 @@ pub(super) struct Apply {
     pub(super) places: [OwnedSemaphorePermit; 2],
 }
 
+/// Asks what a line is of, as far as the session remembers: product and variant stay the same for as long
+/// as the line is there, so that an old memory is as good as a new one.
+#[derive(Message)]
+#[rtype(result = "Option<(ProductId, VariantId)>")]
+pub(super) struct WhatIs {
+    pub(super) line: LineId,
+    pub(super) owner: Owner,
+    /// The place that the question takes in its cart's queue.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
 /// Ends the session; the directory has forgotten it already.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -81,15 +85,14 @@ struct Waiting {
     _places: [OwnedSemaphorePermit; 2],
 }
 
-/// What the actor knows of its cart: `None` nothing, `Some(None)` that there is none.
-type Known = Option<Option<Stored>>;
-
 /// One cart on this node.
 pub(super) struct CartSession {
     id: CartId,
     shared: Arc<Shared>,
     shard: Weak<Shard>,
     known: Known,
+    /// The cart as it was after the latest write or reading, also while the next one is under way.
+    latest: Option<Arc<Cart>>,
     waiting: Vec<Waiting>,
     writing: bool,
     touched: Instant,
@@ -103,6 +106,7 @@ impl CartSession {
             shared,
             shard,
             known: None,
+            latest: None,
             waiting: Vec::new(),
             writing: false,
             touched: Instant::now(),
@@ -134,14 +138,7 @@ impl CartSession {
         self.writing = true;
         let waiting = std::mem::take(&mut self.waiting);
         let commands: Vec<_> = waiting.iter().map(|one| one.command.clone()).collect();
-        let commit = Commit {
-            id: self.id,
-            shared: self.shared.clone(),
-            known: self.known.take(),
-            commands,
-            at: Timestamp::now(),
-            unanswered: Vec::new(),
-        };
+        let commit = Commit::new(self.id, self.shared.clone(), self.known.take(), commands);
         // A panic must not end the actor with the others' commands in it.
         AssertUnwindSafe(commit.run())
             .catch_unwind()
@@ -153,6 +150,9 @@ impl CartSession {
                     (None, Err(CartError::Interrupted))
                 });
                 this.known = known;
+                if let Some(stored) = this.known.as_ref().and_then(Option::as_ref) {
+                    this.latest = Some(stored.cart.clone());
+                }
                 answer(waiting, done, this.known.as_ref());
                 this.writing = false;
                 this.touched = Instant::now();
@@ -206,179 +206,22 @@ impl Handler<Apply> for CartSession {
     }
 }
 
+impl Handler<WhatIs> for CartSession {
+    type Result = Option<(ProductId, VariantId)>;
+
+    fn handle(&mut self, question: WhatIs, _ctx: &mut Context<Self>) -> Self::Result {
+        drop(question.place);
+        let cart = self.latest.as_ref()?;
+        let lines = cart.items.iter().filter(|_| cart.owner == question.owner);
+        let mut found = lines.filter(|line| line.id == question.line);
+        found.next().map(|line| (line.product, line.variant))
+    }
+}
+
 impl Handler<Leave> for CartSession {
     type Result = ();
 
     fn handle(&mut self, _message: Leave, ctx: &mut Context<Self>) {
         ctx.stop();
     }
-}
-
-/// A write that was sent and not answered.
-struct Unanswered {
-    mark: ObjectId,
-    over: u64,
-    batch: Batch,
-}
-
-/// One group commit.
-struct Commit {
-    id: CartId,
-    shared: Arc<Shared>,
-    known: Known,
-    commands: Vec<Arc<Command>>,
-    at: Timestamp,
-    unanswered: Vec<Unanswered>,
-}
-
-/// How one try ended, short of success.
-enum Try {
-    /// Another writer was first, or the answer to the write is missing.
-    Again,
-    Over(CartError),
-}
-
-impl Commit {
-    /// Applies and writes the commands; returns with it what is known of the cart now.
-    async fn run(mut self) -> (Known, Result<Batch, CartError>) {
-        for attempt in 0..MAX_TRIES {
-            if attempt > 0 {
-                self.known = None;
-                self.shared.counts.misses.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(pause(attempt)).await;
-            }
-            match self.attempt().await {
-                Ok(batch) => {
-                    self.count(&batch);
-                    return (self.known, Ok(batch));
-                }
-                Err(Try::Again) => {}
-                Err(Try::Over(error)) => return (None, Err(error)),
-            }
-        }
-        let error = match self.unanswered.last() {
-            None => CartError::Busy,
-            Some(_) => CartError::Unknown("the database kept breaking off".to_owned()),
-        };
-        (None, Err(error))
-    }
-
-    async fn attempt(&mut self) -> Result<Batch, Try> {
-        let believed = self.known.is_some();
-        let read = match self.known.take() {
-            Some(read) => read,
-            None => self.load().await?,
-        };
-        if let Some(batch) = self.landed(read.as_ref())? {
-            self.known = Some(read);
-            return Ok(batch);
-        }
-        let (mut read, mut confirmed) = (read, !believed);
-        loop {
-            let cart = read.as_ref().map(|stored| &stored.cart);
-            let commands = self.commands.iter().map(AsRef::as_ref);
-            let batch = fold(self.id, cart, commands, self.at);
-            if batch.changes() {
-                return self.write(read, batch).await;
-            }
-            if confirmed {
-                self.known = Some(read);
-                return Ok(batch);
-            }
-            // Nothing would confirm that the cart is still as remembered: refuse only what was read.
-            read = self.load().await?;
-            confirmed = true;
-        }
-    }
-
-    async fn load(&self) -> Result<Option<Stored>, Try> {
-        let load = self.shared.shelf.load(self.id);
-        self.shared.calls.run(load).await.map_err(|error| {
-            Try::Over(if self.unanswered.is_empty() {
-                failed(error)
-            } else {
-                CartError::Unknown(error.to_string())
-            })
-        })
-    }
-
-    /// Looks for the writes that had no answer in the cart as it is now.
-    fn landed(&mut self, read: Option<&Stored>) -> Result<Option<Batch>, Try> {
-        for index in 0..self.unanswered.len() {
-            let Some(write) = self.unanswered.get(index) else {
-                break;
-            };
-            let landed = read.map_or(
-                // A cart that was there is gone: merged or expired, with or without this write.
-                if write.over == 0 {
-                    Landed::NotYet
-                } else {
-                    Landed::Forgotten
-                },
-                |stored| stored.landed(write.mark, write.over),
-            );
-            match landed {
-                Landed::Yes => return Ok(Some(self.unanswered.swap_remove(index).batch)),
-                Landed::NotYet => {}
-                Landed::Forgotten => {
-                    let reason = "too much was written since to tell".to_owned();
-                    return Err(Try::Over(CartError::Unknown(reason)));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn write(&mut self, read: Option<Stored>, batch: Batch) -> Result<Batch, Try> {
-        let Some(next) = batch.next.clone() else {
-            return Ok(batch);
-        };
-        let mark = ObjectId::new();
-        let over = read.as_ref().map_or(0, |stored| stored.cart.version);
-        let next = Stored::after(read.as_ref(), next, mark);
-        let save = self.shared.shelf.save(over, next.clone());
-        match self.shared.calls.run(save).await {
-            Ok(true) => {
-                self.known = Some(Some(next));
-                Ok(batch)
-            }
-            Ok(false) => Err(Try::Again),
-            Err(error) if error.outcome_unknown() => {
-                tracing::warn!(cart.id = %self.id, %error, "a cart's write had no clear answer; looking");
-                self.unanswered.push(Unanswered { mark, over, batch });
-                Err(Try::Again)
-            }
-            Err(error) => Err(Try::Over(failed(error))),
-        }
-    }
-
-    fn count(&self, batch: &Batch) {
-        let accepted = batch.answers.iter().filter(|answer| answer.is_ok()).count();
-        if accepted > 0 {
-            let accepted = u64::try_from(accepted).unwrap_or(u64::MAX);
-            self.shared
-                .counts
-                .commands
-                .fetch_add(accepted, Ordering::Relaxed);
-            self.shared.counts.writes.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("bodega_cart_commands_total").increment(accepted);
-            metrics::counter!("bodega_cart_writes_total").increment(1);
-        }
-    }
-}
-
-/// Certainly nothing was written.
-pub(super) fn failed(error: CallError) -> CartError {
-    match error {
-        CallError::NotBegun => CartError::Busy,
-        CallError::TimedOut => CartError::Unavailable,
-        CallError::Panicked => CartError::Interrupted,
-        CallError::Store(error) => error.into(),
-    }
-}
-
-/// Up to 2, 4, 8 … 64 ms, so that two nodes do not keep meeting.
-fn pause(attempt: u32) -> Duration {
-    let most = 1_u64 << attempt.min(6);
-    Duration::from_millis(rand::rng().random_range(0..=most))
 }

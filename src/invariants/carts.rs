@@ -83,7 +83,9 @@ fn judge_cart(cart: &Cart) -> Vec<String> {
             faults.push(format!("cart {id}: {} stands in two lines", line.variant));
         }
     }
-    let versions: Vec<i64> = cart.marks.iter().map(|mark| mark.version).collect();
+    // They are kept in a ring: the latest takes the oldest's place.
+    let mut versions: Vec<i64> = cart.marks.iter().map(|mark| mark.version).collect();
+    versions.sort_unstable();
     if !versions.is_sorted_by(|a, b| a < b)
         || versions.last().is_some_and(|last| *last > cart.version)
     {
@@ -152,7 +154,7 @@ mod tests {
             id: id(9),
             version: 3,
             items: vec![line(1, 2), line(2, 1)],
-            marks: vec![Mark { version: 2 }, Mark { version: 3 }],
+            marks: vec![Mark { version: 3 }, Mark { version: 2 }],
         }
     }
 
@@ -179,7 +181,7 @@ mod tests {
         };
         assert_eq!(faults(|cart| cart.items[0].quantity = 0), 1);
         assert_eq!(faults(|cart| cart.items[1].variant = id(1)), 1);
-        assert_eq!(faults(|cart| cart.marks[0].version = 3), 1);
+        assert_eq!(faults(|cart| cart.marks[1].version = 3), 1);
         assert_eq!(faults(|cart| cart.marks[1].version = 4), 1);
         assert_eq!(
             faults(|cart| (cart.version, cart.marks) = (0, Vec::new())),

@@ -7,6 +7,7 @@ pub mod embedded;
 mod error;
 pub mod feed;
 pub mod lease;
+mod once;
 pub mod schema;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod carts;
 mod checkout;
 mod crash;
 mod discounts;
@@ -25,5 +26,6 @@ mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;
+mod refresh;
 mod support;
 mod webhooks;

@@ -14,6 +14,7 @@ use crate::{
     },
     discounts::{self, DiscountCode, Obstacle},
     http::etag,
+    id::{CartId, LineId, ProductId, VariantId},
     money::Money,
     problem::{Code, Problem},
 };
@@ -29,21 +30,47 @@ pub(super) fn shown(view: &CartView) -> HttpResponse {
         .json(view)
 }
 
+/// The cart that the visitor has or may have, and as whose.
+fn named(visitor: &Visitor) -> Option<(CartId, Owner)> {
+    match visitor {
+        Visitor::User(user) => Some((cart_of(*user), Owner::User)),
+        Visitor::Guest(guest) => Some((guest.token.cart, guest.token.owner())),
+        Visitor::Nobody => None,
+    }
+}
+
 /// The visitor's cart as the database has it.
 pub(super) async fn present(
     carts: &Carts,
     visitor: &Visitor,
 ) -> Result<Option<Arc<Cart>>, Problem> {
-    let (id, owner) = match visitor {
-        Visitor::User(user) => {
-            let cart = carts.snapshot(cart_of(*user)).await.map_err(cart_problem)?;
-            return Ok(Some(Arc::new(cart)));
-        }
-        Visitor::Guest(guest) => (guest.token.cart, guest.token.owner()),
-        Visitor::Nobody => return Ok(None),
+    let Some((id, owner)) = named(visitor) else {
+        return Ok(None);
     };
     let found = carts.find(id).await.map_err(cart_problem)?;
-    Ok(found.filter(|cart| cart.owner == owner))
+    Ok(match found {
+        Some(cart) => Some(cart).filter(|cart| cart.owner == owner),
+        None if owner == Owner::User => Some(Arc::new(Cart::empty(id, owner))),
+        None => None,
+    })
+}
+
+/// What a line of the visitor's cart is of; without reading where the cart's session knows it.
+pub(super) async fn what_is(
+    carts: &Carts,
+    visitor: &Visitor,
+    line: LineId,
+) -> Result<Option<(ProductId, VariantId)>, Problem> {
+    let Some((id, owner)) = named(visitor) else {
+        return Ok(None);
+    };
+    if let Some(known) = carts.0.directory.what_is(id, owner, line).await {
+        return Ok(Some(known));
+    }
+    let cart = present(carts, visitor).await?;
+    let lines = cart.iter().flat_map(|cart| &cart.items);
+    let mut found = lines.filter(|held| held.id == line);
+    Ok(found.next().map(|held| (held.product, held.variant)))
 }
 
 /// Refuses a code that would take nothing off the visitor's cart as it is now; what becomes of it later is
@@ -78,6 +105,10 @@ pub(super) async fn change(
         makes,
         expected: expected.0,
         intent,
+    };
+    let empty = match &visitor {
+        Visitor::User(user) => Some(Cart::empty(cart_of(*user), Owner::User)),
+        Visitor::Guest(_) | Visitor::Nobody => None,
     };
     let begins = matches!(intent, CartIntent::Add(_) | CartIntent::AddDiscount(_));
     let new = |intent| async {
@@ -127,13 +158,12 @@ pub(super) async fn change(
             refusal: CartRefusal::Stale,
             present,
         }) => {
-            let stale = Problem::new(Code::Stale);
-            let Some(cart) = present else {
-                return Err(stale);
+            let view = match present.as_deref().or(empty.as_ref()) {
+                Some(cart) => carts.view(cart).await?,
+                None => CartView::nothing(carts.0.currency),
             };
-            let view = carts.view(&cart).await?;
-            let detail = format!("the present version is {}", cart.version);
-            Err(stale.detail(detail).with("cart", &view))
+            let detail = format!("the present version is {}", view.version);
+            Err(Problem::new(Code::Stale).detail(detail).with("cart", &view))
         }
         Err(error) => Err(cart_problem(error)),
     }

@@ -11,7 +11,7 @@ pub use self::change::cart_problem;
 pub use self::visitor::{Visitor, forget_guest, guest_token};
 use self::{
     body::{AddDiscountRequest, AddLineRequest, SetLineRequest},
-    change::{KEPT, change, present, shown},
+    change::{KEPT, change, present, shown, what_is},
     visitor::Expected,
 };
 use super::{
@@ -158,12 +158,8 @@ async fn set_line(
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
     let (line, request) = (item.into_inner(), body.0);
-    let cart = present(&carts, &visitor).await?;
-    let held = cart
-        .as_ref()
-        .and_then(|cart| cart.items.iter().find(|held| held.id == line));
-    let offer = match held {
-        Some(held) => carts.offer(held.product, held.variant).await?,
+    let offer = match what_is(&carts, &visitor, line).await? {
+        Some((product, variant)) => carts.offer(product, variant).await?,
         None => None,
     };
     let options = request

@@ -58,6 +58,7 @@ fn fingerprint(offer: &Offer) -> String {
     hash.update(offer.unit_price.amount.to_be_bytes());
     hash.update(offer.available.to_be_bytes());
     hash.update([u8::from(offer.on_sale)]);
-    let digest = format!("{:x}", hash.finalize());
-    digest.chars().take(16).collect()
+    let digest: [u8; 32] = hash.finalize().into();
+    let (first, _rest) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
+    format!("{:016x}", u64::from_be_bytes(*first))
 }

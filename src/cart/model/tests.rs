@@ -281,7 +281,14 @@ enum Wish {
         quantity: u32,
         version: u64,
     },
+    Enter(usize),
+    TakeOut(usize),
+    Merge(Vec<(usize, bool, u32)>, usize),
+    /// By someone else, who must not be heard.
+    Foreign,
 }
+
+const CODES: [&str; 7] = ["A", "B", "C", "D", "E", "F", "G"];
 
 fn wish() -> impl Strategy<Value = Wish> {
     prop_oneof![
@@ -293,6 +300,11 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => Just(Wish::Clear),
         2 => (0..8_usize, 1..50_u32, 0..12_u64)
             .prop_map(|(line, quantity, version)| Wish::SetOver { line, quantity, version }),
+        2 => (0..7_usize).prop_map(Wish::Enter),
+        1 => (0..7_usize).prop_map(Wish::TakeOut),
+        1 => (prop::collection::vec((0..4_usize, any::<bool>(), 1..=999_u32), 0..4), 0..7_usize)
+            .prop_map(|(lines, code)| Wish::Merge(lines, code)),
+        1 => Just(Wish::Foreign),
     ]
 }
 
@@ -337,6 +349,25 @@ fn command(wish: &Wish, variants: &[Line], shown: Option<&Cart>) -> Command {
             expected: Some(*version),
             ..user(set(line(*index), Some(*quantity), None))
         },
+        Wish::Enter(which) => user(CartIntent::AddDiscount(code(CODES[*which]))),
+        Wish::TakeOut(which) => user(CartIntent::RemoveDiscount(code(CODES[*which]))),
+        Wish::Merge(theirs, which) => {
+            let lines = theirs.iter().map(|(variant, options, quantity)| Line {
+                id: LineId::new(),
+                options: choice(*options),
+                quantity: *quantity,
+                ..variants[*variant].clone()
+            });
+            user(CartIntent::Merge {
+                lines: lines.collect(),
+                discounts: vec![code(CODES[*which])],
+            })
+        }
+        Wish::Foreign => Command {
+            owner: Owner::Guest("hash".to_owned()),
+            makes: false,
+            ..user(CartIntent::Clear)
+        },
     }
 }
 
@@ -352,7 +383,12 @@ fn is_sound(cart: &Cart) -> bool {
     ids.sort();
     ids.dedup();
     let within = |line: &Line| (1..=MAX_QUANTITY).contains(&line.quantity);
-    choices.len() == cart.items.len()
+    let mut codes = cart.discounts.clone();
+    codes.sort();
+    codes.dedup();
+    codes.len() == cart.discounts.len()
+        && codes.len() <= MAX_CODES
+        && choices.len() == cart.items.len()
         && ids.len() == cart.items.len()
         && cart.items.iter().all(within)
 }
@@ -383,7 +419,7 @@ proptest! {
         let variants: Vec<_> = (0..4).map(|_| line(1)).collect();
         let id = CartId::new();
         let mut database: Option<Arc<Cart>> = None;
-        let mut accepted: BTreeMap<u64, Command> = BTreeMap::new();
+        let mut accepted: BTreeMap<u64, (Command, Arc<Cart>)> = BTreeMap::new();
         let mut nodes: [Node; 3] = Default::default();
         for (node, wish) in &steps {
             let node = &mut nodes[*node];
@@ -402,7 +438,9 @@ proptest! {
                 for (command, answer) in commands.into_iter().zip(&batch.answers) {
                     if let Ok(cart) = answer {
                         prop_assert!(is_sound(cart));
-                        prop_assert!(accepted.insert(cart.version, command).is_none(), "a version twice");
+                        prop_assert!(command.owner == Owner::User, "a stranger was heard");
+                        let twice = accepted.insert(cart.version, (command, cart.clone()));
+                        prop_assert!(twice.is_none(), "a version twice");
                     }
                 }
                 node.remembered.clone_from(&batch.next);
@@ -410,10 +448,11 @@ proptest! {
                 break;
             }
         }
-        let folded = accepted.values().try_fold(Cart::empty(id, Owner::User), |cart, command| {
-            cart.apply(command, now())
-        });
-        let folded = folded.expect("what was accepted is accepted again");
+        let mut folded = Cart::empty(id, Owner::User);
+        for (command, answered) in accepted.values() {
+            folded = folded.apply(command, now()).expect("what was accepted is accepted again");
+            prop_assert_eq!(&folded, &**answered, "each answer is the cart at its version");
+        }
         let found = database.as_deref().cloned().unwrap_or_else(|| Cart::empty(id, Owner::User));
         prop_assert_eq!(u64::try_from(accepted.len()).unwrap(), found.version);
         prop_assert_eq!(found, folded);

@@ -24,17 +24,38 @@ enum OwnerDocument {
 
 /// Options stand in a list: a name that a buyer wrote is never a field name.
 #[derive(Debug, Serialize, Deserialize)]
-struct OptionDocument {
+pub(super) struct OptionDocument {
     name: String,
     value: String,
 }
 
+impl OptionDocument {
+    pub(super) fn all(options: &Options) -> Vec<Self> {
+        let each = options.iter().map(|(name, value)| Self {
+            name: name.clone(),
+            value: value.clone(),
+        });
+        each.collect()
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
-struct SeenDocument {
+pub(super) struct SeenDocument {
     unit_price: Money,
     sku: String,
     title: String,
     fingerprint: String,
+}
+
+impl SeenDocument {
+    pub(super) fn of(seen: &Seen) -> Self {
+        Self {
+            unit_price: seen.unit_price,
+            sku: seen.sku.clone(),
+            title: seen.title.clone(),
+            fingerprint: seen.fingerprint.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,22 +92,13 @@ pub(super) fn damaged(reason: impl Into<String>) -> StoreError {
 
 impl LineDocument {
     pub(super) fn of(line: &Line) -> Self {
-        let options = line.options.iter().map(|(name, value)| OptionDocument {
-            name: name.clone(),
-            value: value.clone(),
-        });
         Self {
             id: line.id,
             product: line.product,
             variant: line.variant,
-            options: options.collect(),
+            options: OptionDocument::all(&line.options),
             quantity: i64::from(line.quantity),
-            seen: SeenDocument {
-                unit_price: line.seen.unit_price,
-                sku: line.seen.sku.clone(),
-                title: line.seen.title.clone(),
-                fingerprint: line.seen.fingerprint.clone(),
-            },
+            seen: SeenDocument::of(&line.seen),
         }
     }
 

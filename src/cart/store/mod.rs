@@ -1,22 +1,23 @@
 //! Carts in MongoDB: one document a cart, each write conditional on the version that was read.
 
+mod difference;
 mod document;
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use bson::{Bson, Document, doc, oid::ObjectId};
+use bson::{Document, doc, oid::ObjectId};
 use futures_util::future::BoxFuture;
 use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 
-use self::document::{CartDocument, LineDocument};
+use self::{difference::difference, document::CartDocument};
 use super::model::{Cart, Owner};
 use crate::{
     clock::Timestamp,
     id::CartId,
-    mongo::{Mongo, StoreError, is_duplicate_key, schema, to_array},
+    mongo::{Mongo, StoreError, is_duplicate_key, schema},
 };
 
 /// The name of this store's collection.
@@ -32,7 +33,7 @@ pub(super) struct Mark {
     version: i64,
 }
 
-/// A cart as read, with the marks of its latest writes.
+/// A cart as read, with the marks of its latest writes: in a ring, where each takes the oldest's place.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) cart: Arc<Cart>,
@@ -57,11 +58,9 @@ impl Stored {
             return Landed::Yes;
         }
         let over = i64::try_from(over).unwrap_or(i64::MAX);
-        let reaches_back = self.marks.len() < REMEMBERED
-            || self
-                .marks
-                .first()
-                .is_none_or(|oldest| oldest.version <= over);
+        let oldest = self.marks.iter().map(|mark| mark.version).min();
+        let reaches_back =
+            self.marks.len() < REMEMBERED || oldest.is_none_or(|oldest| oldest <= over);
         if reaches_back {
             Landed::NotYet
         } else {
@@ -72,11 +71,13 @@ impl Stored {
     /// What is stored once `next` is written over `read`.
     pub(super) fn after(read: Option<&Self>, next: Arc<Cart>, mark: ObjectId) -> Self {
         let mut marks = read.map(|stored| stored.marks.clone()).unwrap_or_default();
-        if marks.len() >= REMEMBERED {
-            marks.remove(0);
-        }
         let version = i64::try_from(next.version).unwrap_or(i64::MAX);
-        marks.push(Mark { id: mark, version });
+        let mark = Mark { id: mark, version };
+        let is_full = marks.len() >= REMEMBERED;
+        match marks.iter_mut().min_by_key(|mark| mark.version) {
+            Some(oldest) if is_full => *oldest = mark,
+            _room_is_left => marks.push(mark),
+        }
         Self { cart: next, marks }
     }
 }
@@ -86,8 +87,12 @@ pub(super) trait Shelf: Send + Sync {
     /// Reads a cart from the primary.
     fn load(&self, id: CartId) -> BoxFuture<'static, Result<Option<Stored>, StoreError>>;
 
-    /// Writes `next` where the cart still is at version `over` (0: not there); `false` where it is not.
-    fn save(&self, over: u64, next: Stored) -> BoxFuture<'static, Result<bool, StoreError>>;
+    /// Writes `next` where the cart still is as it was read (`None`: not there); `false` where it is not.
+    fn save(
+        &self,
+        read: Option<Stored>,
+        next: Stored,
+    ) -> BoxFuture<'static, Result<bool, StoreError>>;
 }
 
 /// The collection of this store.
@@ -113,6 +118,7 @@ pub(super) fn collection() -> schema::Collection {
 /// The carts of the shop.
 #[derive(Debug, Clone)]
 pub(super) struct CartStore {
+    mongo: Mongo,
     documents: Collection<CartDocument>,
     guest_life: Duration,
 }
@@ -121,6 +127,7 @@ impl CartStore {
     /// Opens the store; a guest's cart is forgotten `guest_life` after its last change.
     pub(super) fn new(mongo: &Mongo, guest_life: Duration) -> Self {
         Self {
+            mongo: mongo.clone(),
             documents: mongo.database().collection(COLLECTION),
             guest_life,
         }
@@ -143,40 +150,36 @@ impl CartStore {
         found.map(CartDocument::stored).transpose().map_err(raised)
     }
 
-    /// Writes a cart over the version that was read, `0` for none. Index used: `_id`.
-    async fn write(&self, over: u64, next: &Stored) -> Result<bool, StoreError> {
-        if over == 0 {
-            return match self
-                .documents
-                .insert_one(CartDocument::of(next, self.expiry(&next.cart)))
-                .await
-            {
+    /// Writes a cart over what was read. Index used: `_id`.
+    async fn write(&self, read: Option<&Stored>, next: &Stored) -> Result<bool, StoreError> {
+        let Some(read) = read else {
+            let made = CartDocument::of(next, self.expiry(&next.cart));
+            return match self.documents.insert_one(made).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_duplicate_key(&error) => Ok(false),
                 Err(error) => Err(error.into()),
             };
-        }
-        let unmoved = doc! { "_id": next.cart.id, "version": version(over)? };
-        let update = doc! { "$set": self.changed(next)? };
-        let written = self.documents.update_one(unmoved, update).await?;
-        Ok(written.matched_count == 1)
+        };
+        let unmoved = doc! { "_id": next.cart.id, "version": version(read.cart.version)? };
+        let update = doc! { "$set": self.changed(read, next)? };
+        self.mongo.update_once(COLLECTION, unmoved, update).await
     }
 
     /// Writes a cart inside a transaction, whose snapshot protects what was read. Index used: `_id`.
     pub(super) async fn write_in(
         &self,
         session: &mut ClientSession,
-        over: u64,
+        read: Option<&Stored>,
         next: &Stored,
     ) -> mongodb::error::Result<()> {
-        if over == 0 {
-            let insert = self
-                .documents
-                .insert_one(CartDocument::of(next, self.expiry(&next.cart)));
-            return insert.session(session).await.map(|_inserted| ());
-        }
-        let unmoved = doc! { "_id": next.cart.id, "version": version(over).map_err(raised)? };
-        let update = doc! { "$set": self.changed(next).map_err(raised)? };
+        let Some(read) = read else {
+            let made = CartDocument::of(next, self.expiry(&next.cart));
+            let insert = self.documents.insert_one(made).session(session);
+            return insert.await.map(|_inserted| ());
+        };
+        let over = version(read.cart.version).map_err(raised)?;
+        let unmoved = doc! { "_id": next.cart.id, "version": over };
+        let update = doc! { "$set": self.changed(read, next).map_err(raised)? };
         let write = self.documents.update_one(unmoved, update).session(session);
         write.await.map(|_written| ())
     }
@@ -191,22 +194,8 @@ impl CartStore {
         removal.session(session).await.map(|_removed| ())
     }
 
-    /// What a command may change. Literal values, never a pipeline: text of a buyer that begins with
-    /// `$` stays text.
-    fn changed(&self, next: &Stored) -> Result<Document, StoreError> {
-        let cart = &next.cart;
-        let items: Vec<_> = cart.items.iter().map(LineDocument::of).collect();
-        let mut changed = doc! {
-            "version": version(cart.version)?,
-            "items": to_array(&items)?,
-            "discounts": cart.discounts.iter().map(Bson::from).collect::<Vec<_>>(),
-            "marks": to_array(&next.marks)?,
-            "updated_at": cart.updated_at.unwrap_or_else(Timestamp::now),
-        };
-        if let Some(expiry) = self.expiry(cart) {
-            changed.insert("expires_at", expiry);
-        }
-        Ok(changed)
+    fn changed(&self, read: &Stored, next: &Stored) -> Result<Document, StoreError> {
+        difference(read, next, self.expiry(&next.cart))
     }
 
     fn expiry(&self, cart: &Cart) -> Option<Timestamp> {
@@ -235,8 +224,12 @@ impl Shelf for CartStore {
         Box::pin(async move { store.find(id).await })
     }
 
-    fn save(&self, over: u64, next: Stored) -> BoxFuture<'static, Result<bool, StoreError>> {
+    fn save(
+        &self,
+        read: Option<Stored>,
+        next: Stored,
+    ) -> BoxFuture<'static, Result<bool, StoreError>> {
         let store = self.clone();
-        Box::pin(async move { store.write(over, &next).await })
+        Box::pin(async move { store.write(read.as_ref(), &next).await })
     }
 }

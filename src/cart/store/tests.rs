@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bson::{Document, doc, oid::ObjectId};
 
-use super::{COLLECTION, CartStore, Landed, Stored};
+use super::{COLLECTION, CartStore, Landed, REMEMBERED, Stored, difference::difference};
 use crate::{
     cart::{
         model::{Cart, Owner, cart_of},
@@ -12,6 +12,7 @@ use crate::{
     },
     catalog::Options,
     clock::Timestamp,
+    discounts::DiscountCode,
     id::{CartId, UserId},
 };
 
@@ -35,27 +36,82 @@ async fn a_cart_comes_back_as_it_was_written_whatever_its_options_are_named() {
     let database = testing::Database::create("cart_store").await;
     let store = CartStore::new(&database.mongo, Duration::from_mins(1));
     let cart = guest_cart(1);
-    assert!(
-        store
-            .write(0, &stored(cart.clone(), ObjectId::new()))
-            .await
-            .unwrap()
-    );
+    let first = stored(cart.clone(), ObjectId::new());
+    assert!(store.write(None, &first).await.unwrap());
     let read = store.find(cart.id).await.unwrap().unwrap();
     assert_eq!(*read.cart, cart);
-    let next = Cart {
-        version: 2,
-        ..cart.clone()
-    };
-    assert!(
-        store
-            .write(1, &stored(next.clone(), ObjectId::new()))
-            .await
-            .unwrap()
-    );
-    assert_eq!(*store.find(cart.id).await.unwrap().unwrap().cart, next);
     assert!(store.find(CartId::new()).await.unwrap().is_none());
     database.drop().await;
+}
+
+/// Ways in which a cart can differ from the one before.
+fn changes() -> Vec<fn(&mut Cart)> {
+    vec![
+        |cart| cart.items.push(line(3)),
+        |cart| cart.items.extend((0..11).map(|_| line(1))),
+        |cart| cart.items[1].quantity = 999,
+        |cart| cart.items[10].seen.title = "$seen.title".to_owned(),
+        |cart| {
+            let options = Options::from([("$a.b".to_owned(), "$$ROOT".to_owned())]);
+            (cart.items[0].options, cart.items[12].quantity) = (options, 7);
+        },
+        |cart| cart.discounts.push(DiscountCode::parse("SPRING").unwrap()),
+        |cart| drop(cart.items.remove(2)),
+        |cart| cart.items.swap(0, 5),
+        |cart| cart.items[4] = line(4),
+        |_nothing| (),
+        |cart| cart.discounts.clear(),
+        |cart| cart.items.clear(),
+        |cart| cart.items.push(line(1)),
+    ]
+}
+
+#[actix_web::test]
+async fn whatever_differs_is_written_and_the_latest_marks_are_remembered() {
+    let database = testing::Database::create("cart_store").await;
+    let store = CartStore::new(&database.mongo, Duration::from_mins(1));
+    let mut held = stored(guest_cart(1), ObjectId::new());
+    assert!(store.write(None, &held).await.unwrap());
+    let mut latest = Vec::new();
+    for change in changes() {
+        let mut next = Cart::clone(&held.cart);
+        change(&mut next);
+        next.version += 1;
+        next.updated_at = Some(Timestamp::from_millis(i64::try_from(next.version).unwrap()));
+        let mark = ObjectId::new();
+        latest.push((mark, held.cart.version));
+        let next = Stored::after(Some(&held), Arc::new(next), mark);
+        assert!(store.write(Some(&held), &next).await.unwrap());
+        let again = store.write(Some(&held), &next).await.unwrap();
+        assert!(!again, "it is over an older version now");
+        held = store.find(next.cart.id).await.unwrap().unwrap();
+        assert_eq!(held.cart, next.cart);
+    }
+    assert_eq!(held.marks.len(), REMEMBERED);
+    let remembered = latest.split_off(latest.len() - REMEMBERED);
+    for (mark, over) in remembered {
+        assert_eq!(held.landed(mark, over), Landed::Yes);
+    }
+    for (mark, over) in latest {
+        assert_eq!(held.landed(mark, over), Landed::Forgotten);
+    }
+    database.drop().await;
+}
+
+#[test]
+fn an_update_says_no_more_than_what_has_changed() {
+    let mut cart = guest_cart(1);
+    cart.items.extend((0..20).map(|_| line(1)));
+    let read = stored(cart.clone(), ObjectId::new());
+    cart.version = 2;
+    cart.items[13].quantity = 5;
+    let next = Stored::after(Some(&read), Arc::new(cart), ObjectId::new());
+    let update = difference(&read, &next, None).unwrap();
+    let fields: Vec<_> = update.keys().map(String::as_str).collect();
+    assert_eq!(
+        fields,
+        ["version", "updated_at", "items.13.quantity", "marks.1"]
+    );
 }
 
 #[actix_web::test]
@@ -69,11 +125,14 @@ async fn of_writers_over_one_version_one_wins() {
             ..cart.clone()
         };
         let marks: Vec<_> = (0..8).map(|_| ObjectId::new()).collect();
+        let before = store.find(cart.id).await.unwrap();
         let rivals: Vec<_> = marks
             .iter()
-            .map(|mark| stored(next.clone(), *mark))
+            .map(|mark| Stored::after(before.as_ref(), Arc::new(next.clone()), *mark))
             .collect();
-        let writes = rivals.iter().map(|rival| store.write(over, rival));
+        let writes = rivals
+            .iter()
+            .map(|rival| store.write(before.as_ref(), rival));
         let won = futures_util::future::join_all(writes).await;
         let won: Vec<_> = won.into_iter().map(Result::unwrap).collect();
         assert_eq!(
@@ -100,18 +159,14 @@ async fn only_a_guests_cart_expires() {
         ..guest.clone()
     };
     for cart in [&guest, &user] {
-        store
-            .write(0, &stored(cart.clone(), ObjectId::new()))
-            .await
-            .unwrap();
+        let first = stored(cart.clone(), ObjectId::new());
+        assert!(store.write(None, &first).await.unwrap());
         let next = Cart {
             version: 2,
             ..cart.clone()
         };
-        store
-            .write(1, &stored(next, ObjectId::new()))
-            .await
-            .unwrap();
+        let next = Stored::after(Some(&first), Arc::new(next), ObjectId::new());
+        assert!(store.write(Some(&first), &next).await.unwrap());
     }
     let raw = database.mongo.database().collection::<Document>(COLLECTION);
     let expiring = raw.count_documents(doc! { "expires_at": { "$type": "date" } });

@@ -94,12 +94,12 @@ impl Shelf for Faulty {
         faulty(Shelf::load(&self.store, id), next(&self.loads))
     }
 
-    fn save(&self, over: u64, cart: Stored) -> Call<bool> {
+    fn save(&self, read: Option<Stored>, cart: Stored) -> Call<bool> {
         let fault = next(&self.saves);
         if fault == Fault::Missed {
             return Box::pin(async { Ok(false) });
         }
-        faulty(self.store.save(over, cart), fault)
+        faulty(self.store.save(read, cart), fault)
     }
 }
 

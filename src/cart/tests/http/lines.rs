@@ -111,6 +111,52 @@ async fn lines_are_set_and_removed_over_the_version_that_was_seen() {
     shop.close().await;
 }
 
+/// How often the database's carts were read and updated so far, as the server counts it.
+async fn reads_and_updates(database: &Database) -> (i64, i64) {
+    let database = database.mongo.database();
+    let admin = database.client().database("admin");
+    let top = admin.run_command(bson::doc! { "top": 1 }).await.unwrap();
+    let totals = top.get_document("totals").unwrap();
+    let carts = totals
+        .get_document(format!("{}.carts", database.name()))
+        .unwrap();
+    let count = |kind: &str| {
+        let count = carts.get_document(kind).unwrap().get("count").unwrap();
+        let count = count.as_i64().or(count.as_i32().map(i64::from));
+        count.unwrap()
+    };
+    (count("queries"), count("update"))
+}
+
+#[actix_web::test]
+async fn a_change_of_a_cart_in_use_is_one_update_and_no_reading() {
+    let mugs = two_mugs();
+    let shop = counter(&mugs, &[]).await;
+    let user = shop.user();
+    let auth = ("authorization", user.as_str());
+    let add = |number: usize| {
+        let mug: &Offer = &mugs[number % 2];
+        json!({"productId": mug.product, "variantId": mug.variant, "quantity": 1})
+    };
+    let made = shop.post(&[auth], &add(0)).await.expect(200);
+    let line = format!(
+        "/api/cart/{}",
+        made.body["items"][0]["id"].as_str().unwrap()
+    );
+    let before = reads_and_updates(&shop.database).await;
+    for number in 0..3 {
+        shop.post(&[auth], &add(number)).await.expect(200);
+    }
+    shop.send("PUT", &line, &[auth], Some(r#"{"quantity":5}"#))
+        .await
+        .expect(200);
+    let last = shop.send("DELETE", &line, &[auth], None).await.expect(200);
+    assert_eq!(last.header("etag"), "\"6\"");
+    let after = reads_and_updates(&shop.database).await;
+    assert_eq!((after.0 - before.0, after.1 - before.1), (0, 5));
+    shop.close().await;
+}
+
 #[actix_web::test]
 async fn a_tag_confirms_only_what_is_shown_as_it_was() {
     let mug = offer(1_250);
