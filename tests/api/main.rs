@@ -25,5 +25,6 @@ mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;
+mod realtime;
 mod support;
 mod webhooks;
