@@ -92,7 +92,7 @@ async fn hear(
 pub(crate) async fn measure(shop: &Shop) {
     let before = shop.rss_mib();
     let tokens = shop.buyers(SOCKETS / EACH).await;
-    let users: Vec<ObjectId> = tokens.iter().map(|token| user_of(token)).collect();
+    let users: Vec<ObjectId> = tokens.iter().map(String::as_str).map(user_of).collect();
     let mut last = vec![0; users.len()];
     let (said, mut heard) = mpsc::unbounded_channel();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! The browser client in a real browser: Chromium without a window, driven over its DevTools protocol.
+//! The browser client in a real browser: Chromium without a window, driven over its `DevTools` protocol.
 
 use std::{
     collections::HashMap,

@@ -208,7 +208,7 @@ async fn a_frame_of_a_gibibyte_is_refused_before_it_is_held() {
         let head = [0x81, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4];
         socket.write_raw(&head).await;
         for _ in 0..64 {
-            socket.write_raw(&[7; 1 << 20]).await;
+            socket.write_raw(&vec![7; 1 << 20]).await;
         }
         // The server may have hung up while bytes were still on their way; then the code is lost with them.
         let end = socket.end().await;

@@ -179,7 +179,11 @@ async fn a_killed_server_that_comes_back_has_forgotten_nothing() {
                         seen = id;
                     }
                 }
-                _ => break,
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => break,
             }
         }
         writer.await.unwrap();

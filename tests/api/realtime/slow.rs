@@ -100,7 +100,11 @@ async fn readers_that_stop_are_cut_off_and_the_others_go_on() {
                     last += 1;
                     assert_eq!(event["id"], last);
                 }
-                _ => break message,
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => break message,
             }
         };
         assert_eq!(end, 4008);
