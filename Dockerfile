@@ -12,6 +12,7 @@ COPY src src
 COPY config config
 COPY tests tests
 COPY benches benches
+COPY web web
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bins && \

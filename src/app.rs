@@ -45,6 +45,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A peer that takes no byte for this long is gone, whatever it says: without it a stream whose reader
 /// has stopped would never be polled again, and never end.
 const UNREAD_LIMIT: Duration = Duration::from_secs(30);
+/// How many unsent bytes the kernel takes for a connection: a stream whose reader has stopped is to be noticed by
+/// what waits in the shop, not after the megabytes that the kernel would take by itself. Bulk answers lose nothing:
+/// bytes under way do not count.
+const UNSENT_LIMIT: u32 = 32 * 1024;
 /// How often what was counted for idle clients is forgotten.
 const TIDY: Duration = Duration::from_mins(1);
 /// How long cart sessions may take to write what they hold at shutdown.
@@ -286,12 +290,15 @@ impl Shop {
     }
 }
 
-/// Lets the kernel end connections whose peer takes nothing.
+/// Lets the kernel end connections whose peer takes nothing, and hold little for those that take slowly.
 fn give_up_on_the_silent(connection: &dyn Any, _data: &mut Extensions) {
     if let Some(stream) = connection.downcast_ref::<TcpStream>() {
         let socket = socket2::SockRef::from(stream);
-        if let Err(error) = socket.set_tcp_user_timeout(Some(UNREAD_LIMIT)) {
-            tracing::warn!(%error, "a connection has no time limit");
+        let limited = socket
+            .set_tcp_user_timeout(Some(UNREAD_LIMIT))
+            .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_LIMIT));
+        if let Err(error) = limited {
+            tracing::warn!(%error, "a connection has no limits");
         }
     }
 }

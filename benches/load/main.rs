@@ -22,6 +22,7 @@ mod scale;
 mod search;
 mod shop;
 mod spent;
+mod sockets;
 
 use std::time::Duration;
 
@@ -55,11 +56,12 @@ fn main() {
 type Group = fn(&Shop) -> LocalBoxFuture<'_, ()>;
 
 /// What is measured, in this order; some of it where names are given: `scripts/bench orders`.
-const GROUPS: [(&str, Group); 4] = [
+const GROUPS: [(&str, Group); 5] = [
     ("reads", |shop| reads(shop).boxed_local()),
     ("search", |shop| search::measure(shop).boxed_local()),
     ("carts", |shop| carts::run(shop).boxed_local()),
     ("orders", |shop| orders::measure(shop).boxed_local()),
+    ("sockets", |shop| sockets::measure(shop).boxed_local()),
 ];
 
 /// The group that makes catalogues of its own, up to a million products: only where it is named.

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use futures_util::{Stream, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
-    Hub, Tickets,
+    Hub, Tickets, client,
     frame::EventView,
     hub::JoinError,
-    hub_actor::Channel,
+    params::StreamParams,
     socket, sse,
     stream::{self, Delivery, OpenError, Opened},
     ticket,
 };
 use crate::{
     accounts::{Caller, OwnPage, Principal},
-    http::{Params, invalid_parameter},
+    clock::Timestamp,
+    http::Params,
     problem::{Code, Problem, ProblemBody},
 };
 
@@ -26,7 +27,9 @@ pub fn routes(table: &mut utoipa_actix_web::service_config::ServiceConfig) {
     table
         .service(issue_ticket)
         .service(open_socket)
-        .service(open_events);
+        .service(open_events)
+        .service(client::module)
+        .service(client::types);
 }
 
 /// A ticket for one live stream.
@@ -57,29 +60,8 @@ async fn issue_ticket(
     }))
 }
 
-/// Which stream.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct StreamParams {
-    /// From `POST /api/realtime/ticket`; a client that can send its Bearer token needs none. Never the
-    /// token itself.
-    ticket: Option<String>,
-    /// The number of the last event that the client has; left out: from now on. One of the future
-    /// counts as the present last.
-    since: Option<u64>,
-    /// `orders`: the events of all orders, without numbers; staff only.
-    channel: Option<ChannelName>,
-}
-
-/// A channel besides the own events.
-#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum ChannelName {
-    Orders,
-}
-
-/// Who opens the stream: by ticket, else by Bearer token.
+/// Who opens the stream: by ticket, else by Bearer token. A ticket is used up by whoever shows it; one that
+/// comes with the token of somebody else opens nothing.
 async fn opener(
     params: &StreamParams,
     caller: Caller,
@@ -89,9 +71,16 @@ async fn opener(
     let Some(ticket) = &params.ticket else {
         return caller.0.ok_or_else(|| Code::Unauthenticated.into());
     };
-    let held = tickets.redeem(ticket).await?;
-    held.filter(|principal| !hub.has_ended(principal.session))
-        .ok_or_else(|| Problem::new(Code::InvalidToken).detail("the ticket is used up, or none"))
+    let refused = |reason| Problem::new(Code::InvalidToken).detail(reason);
+    let holder = tickets.redeem(ticket).await?;
+    let holder = holder.ok_or_else(|| refused("the ticket is used up, or none"))?;
+    if caller.0.is_some_and(|caller| caller.user != holder.user) {
+        return Err(refused("the ticket is another user's"));
+    }
+    if hub.has_ended(holder.session) || holder.expires_at <= Timestamp::now() {
+        return Err(refused("the sign-in of the ticket has ended"));
+    }
+    Ok(holder)
 }
 
 async fn open(
@@ -100,15 +89,7 @@ async fn open(
     params: &StreamParams,
     since: Option<u64>,
 ) -> Result<Opened<impl Stream<Item = Delivery> + Unpin + use<>>, Problem> {
-    let channel = match params.channel {
-        None => Channel::Own,
-        Some(ChannelName::Orders) if !principal.is_staff() => return Err(Code::Forbidden.into()),
-        Some(ChannelName::Orders) if since.is_some() => {
-            let reason = "the events of all orders have no numbers";
-            return Err(invalid_parameter("since", "not_allowed", reason));
-        }
-        Some(ChannelName::Orders) => Channel::Orders,
-    };
+    let channel = params.channel(&principal, since)?;
     let opened = stream::open(hub, principal, channel, since).await;
     opened.map_err(|refused| match refused {
         OpenError::Join(JoinError::TooMany) => Problem::new(Code::RateLimited)
@@ -123,8 +104,8 @@ async fn open(
 
 /// Opens a WebSocket that is sent `hello` and then the events, each a JSON text message.
 ///
-/// Closes with 4001 (token ended), 4008 (too slow), 1003, 1008, 1009 (client's fault), 1012 (restarting),
-/// 1013 (try later). `cart.updated` and the staff channel's events carry no `id`.
+/// Closes with 4001 (token ended), 4008 (too slow), 1001 (no sign of life), 1002, 1003, 1007, 1008, 1009 (client's
+/// fault), 1012 (restarting), 1013 (try later). `cart.updated` and the staff channel's events carry no `id`.
 #[utoipa::path(tag = "realtime", params(StreamParams), security((), ("bearer" = [])), responses(
     (status = SWITCHING_PROTOCOLS, description = "messages as described by OrderEvent", body = EventView),
     (status = BAD_REQUEST, body = ProblemBody),
@@ -177,7 +158,7 @@ async fn open_events(
     let since = last_event_id(&request)?.or(params.since);
     let principal = opener(&params, caller, &tickets, &hub).await?;
     let opened = open(&hub, principal, &params, since).await?;
-    let from = params.channel.is_none().then_some(opened.from);
+    let from = params.is_own().then_some(opened.from);
     let deliveries = opened.deliveries.boxed_local();
     Ok(sse::answer(
         &opened.hello,

@@ -18,7 +18,7 @@ use crate::{
         StoreError,
         feed::{Change, ChangeKind, Fed, Feed},
     },
-    orders::{self, OrderEvent},
+    orders::{self, OrderEvent, OrderStatus, model::EventKind},
 };
 
 /// How often streams that are gone are forgotten, and sign-ins looked at.
@@ -27,12 +27,35 @@ const TIDY: Duration = Duration::from_secs(5);
 const CARTS: &str = "carts";
 
 /// What a stream listens to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Channel {
     /// The buyer's own events.
     Own,
-    /// Every order's events; staff only.
-    Orders,
+    /// The events of all orders that pass; staff only.
+    Orders(OrderFilter),
+}
+
+/// Which events of all orders are wanted; an empty list wants every one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OrderFilter {
+    /// The status since.
+    pub(super) statuses: Vec<OrderStatus>,
+    /// What happened.
+    pub(super) kinds: Vec<EventKind>,
+}
+
+impl OrderFilter {
+    fn passes(&self, event: &OrderEvent) -> bool {
+        (self.statuses.is_empty() || self.statuses.contains(&event.status))
+            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+    }
+}
+
+/// A stream on the staff channel.
+pub(super) struct Watcher {
+    user: UserId,
+    filter: OrderFilter,
+    stream: Subscriber,
 }
 
 /// Who is connected to this node, and the one place that the change feed reaches them from.
@@ -41,8 +64,8 @@ pub(super) struct HubActor {
     pub(super) revocations: Revocations,
     pub(super) max_streams_per_user: usize,
     pub(super) users: HashMap<UserId, Vec<Subscriber>>,
-    /// The staff channel, with whose stream it is.
-    pub(super) staff: Vec<(UserId, Subscriber)>,
+    /// The staff channel.
+    pub(super) staff: Vec<Watcher>,
     pub(super) closing: bool,
 }
 
@@ -81,7 +104,7 @@ impl HubActor {
         own + self
             .staff
             .iter()
-            .filter(|(staff, _)| *staff == user)
+            .filter(|watcher| watcher.user == user)
             .count()
     }
 
@@ -91,7 +114,7 @@ impl HubActor {
             streams.retain(&mut keep);
         }
         self.users.retain(|_, streams| !streams.is_empty());
-        self.staff.retain(|(_, stream)| keep(stream));
+        self.staff.retain(|watcher| keep(&watcher.stream));
     }
 
     fn retain_of(&mut self, user: UserId, keep: impl Fn(&Subscriber) -> bool) {
@@ -156,7 +179,8 @@ impl HubActor {
         }
         if !self.staff.is_empty() {
             let frame = Frame::for_staff(&event)?;
-            self.staff.retain(|(_, stream)| stream.offer(&frame));
+            self.staff
+                .retain(|watcher| !watcher.filter.passes(&event) || watcher.stream.offer(&frame));
         }
         Ok(())
     }
@@ -190,8 +214,8 @@ impl HubActor {
     /// has no place to read on from, connects again.
     fn reread_all(&mut self) {
         self.users.values().flatten().for_each(Subscriber::reread);
-        for (_, stream) in self.staff.drain(..) {
-            stream.cut(End::Restarting);
+        for watcher in self.staff.drain(..) {
+            watcher.stream.cut(End::Restarting);
         }
     }
 }
@@ -238,14 +262,18 @@ impl Handler<Join> for HubActor {
             return Err(NotJoined::Closing);
         }
         self.retain_of(user, |stream| !stream.is_gone());
-        self.staff.retain(|(_, stream)| !stream.is_gone());
+        self.staff.retain(|watcher| !watcher.stream.is_gone());
         if self.streams_of(user) >= self.max_streams_per_user {
             return Err(NotJoined::TooMany);
         }
         let (subscriber, joined) = pair(join.principal.session);
         match join.channel {
             Channel::Own => self.users.entry(user).or_default().push(subscriber),
-            Channel::Orders => self.staff.push((user, subscriber)),
+            Channel::Orders(filter) => self.staff.push(Watcher {
+                user,
+                filter,
+                stream: subscriber,
+            }),
         }
         Ok(joined)
     }

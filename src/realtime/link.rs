@@ -1,8 +1,8 @@
-//! What binds a stream to the hub: a short queue, and three words beside it.
+//! What binds a stream to the hub: an outbox of 64 KiB, and three words beside it.
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::sync::{Notify, mpsc};
@@ -10,8 +10,12 @@ use tokio::sync::{Notify, mpsc};
 use super::frame::Frame;
 use crate::id::SessionId;
 
-/// How many messages may wait for a stream before it counts as too slow.
-pub(super) const QUEUE: usize = 64;
+/// How many bytes may wait for a stream before it counts as too slow.
+pub(super) const OUTBOX: usize = 64 * 1024;
+/// What a waiting message costs besides its text.
+const COST: usize = 64;
+/// How many messages fit the outbox, the shortest included.
+const QUEUE: usize = OUTBOX / COST;
 
 /// Why a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub(super) struct Link {
     /// Something did not fit, or the feed lost its place: read from the database.
     pub(super) missed: Notify,
     cut: OnceLock<End>,
+    /// Bytes handed over and not taken yet.
+    waiting: AtomicUsize,
 }
 
 impl Link {
@@ -68,6 +74,21 @@ impl Link {
     pub(super) fn cut(&self) -> Option<End> {
         self.cut.get().copied()
     }
+
+    /// Makes room for a message; `false` where there is none. An empty outbox takes a message of any length.
+    fn reserve(&self, cost: usize) -> bool {
+        // Only the hub adds, so that nothing comes between.
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        if waiting > 0 && waiting + cost > OUTBOX {
+            return false;
+        }
+        self.waiting.fetch_add(cost, Ordering::SeqCst);
+        true
+    }
+}
+
+fn cost(frame: &Frame) -> usize {
+    frame.json.len() + COST
 }
 
 /// The hub's end of a stream.
@@ -81,8 +102,17 @@ pub(super) struct Subscriber {
 /// The stream's end.
 #[derive(Debug)]
 pub(super) struct Joined {
-    pub(super) frames: mpsc::Receiver<Frame>,
+    frames: mpsc::Receiver<Frame>,
     pub(super) link: Arc<Link>,
+}
+
+impl Joined {
+    /// The next message; `None` once the hub has let go and all is taken.
+    pub(super) async fn recv(&mut self) -> Option<Frame> {
+        let frame = self.frames.recv().await?;
+        self.link.waiting.fetch_sub(cost(&frame), Ordering::SeqCst);
+        Some(frame)
+    }
 }
 
 /// Makes both ends.
@@ -100,19 +130,17 @@ pub(super) fn pair(session: SessionId) -> (Subscriber, Joined) {
 impl Subscriber {
     /// Hands over a message; `false` where the stream is gone, or cut off because it is too slow.
     pub(super) fn offer(&self, frame: &Frame) -> bool {
-        match self.frames.try_send(frame.clone()) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                if self.link.catching_up.load(Ordering::SeqCst) {
-                    self.link.missed.notify_one();
-                    return true;
-                }
-                metrics::counter!("bodega_streams_too_slow_total").increment(1);
-                self.cut(End::TooSlow);
-                false
+        if !self.link.reserve(cost(frame)) {
+            if self.link.catching_up.load(Ordering::SeqCst) {
+                self.link.missed.notify_one();
+                return true;
             }
+            metrics::counter!("bodega_streams_too_slow_total").increment(1);
+            self.cut(End::TooSlow);
+            return false;
         }
+        // A message of whatever length has its place in the queue: only a stream that is gone takes none.
+        self.frames.try_send(frame.clone()).is_ok()
     }
 
     /// Makes the stream read from the database.

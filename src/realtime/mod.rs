@@ -6,33 +6,17 @@
 //! numbers. Whatever is bounded cuts off instead of buffering; a client that is cut off resumes with
 //! `since`.
 //!
-//! How a stream ends, as WebSocket close code (server-sent events end with an event `close` that names it):
-//!
-//! | code | because |
-//! | --- | --- |
-//! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
-//! | 1003 | the client sent a binary or a fragmented message |
-//! | 1008 | the client sent more than 20 messages in 10 s |
-//! | 1009 | the client sent a frame of more than 16 KiB |
-//! | 1012 | this node stops, or cannot tell what the staff channel missed: connect again |
-//! | 1013 | the database cannot be read now: connect again a little later |
-//! | 4001 | the token has ended, or its sign-in |
-//! | 4008 | the client is too slow for its events: connect again with `since` |
-//!
-//! `since` names the last event that the client has. None: from now on. Not a whole number, or negative:
-//! 422. Of the future: as if it were the buyer's present last, which `hello` names as `lastEventId`. A client
-//! resumes after the last event it has *received*; `hello` alone brings it up to nothing.
-//!
-//! The staff channel (`channel=orders`) carries every order's events from now on; its frames have no `id`
-//! (an order's `version` orders them), and `since` is refused there. `cart.updated` has no `id` either: it
-//! is sent to whoever is connected, and a client reads its cart anew when it connects.
+//! What clients may rely on, every refusal and close code included: `docs/realtime.md`. The client for
+//! browsers is `web/packages/realtime`; the binary serves it (`client`).
 
+mod client;
 mod frame;
 mod guard;
 mod http;
 mod hub;
 mod hub_actor;
 mod link;
+mod params;
 mod socket;
 mod sse;
 mod stream;

@@ -166,6 +166,10 @@ fn fault(error: &ProtocolError, overflowed: bool) -> (CloseCode, &'static str) {
     match error {
         _ if overflowed => (CloseCode::Size, "at most 16 KiB a frame"),
         ProtocolError::Overflow => (CloseCode::Size, "at most 16 KiB a frame"),
+        // Reserved bits: the decoder has no better word for them.
+        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            (CloseCode::Protocol, "not a WebSocket frame")
+        }
         ProtocolError::Io(_) => (CloseCode::Invalid, "not UTF-8"),
         ProtocolError::UnmaskedFrame
         | ProtocolError::MaskedFrame

@@ -82,12 +82,12 @@ pub(super) async fn open(
 ) -> Result<Opened<impl Stream<Item = Delivery> + Unpin + use<>>, OpenError> {
     let counted = hub.counted();
     let joined = hub
-        .join(principal, channel)
+        .join(principal, channel.clone())
         .await
         .map_err(OpenError::Join)?;
     let present = match channel {
         Channel::Own => hub.orders().last_event_of(principal.user).await,
-        Channel::Orders => Ok(0),
+        Channel::Orders(_) => Ok(0),
     };
     let present = present.map_err(OpenError::Store)?;
     let seen = since.map(|since| i64::try_from(since).unwrap_or(i64::MAX));
@@ -162,12 +162,12 @@ impl Recipient {
     }
 
     async fn wait(&mut self) -> Woken {
-        let link: &Arc<Link> = &self.joined.link;
+        let link: Arc<Link> = self.joined.link.clone();
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(self.ends_at) => Woken::Ended,
             () = link.missed.notified() => Woken::Missed,
-            told = self.joined.frames.recv() => told.map_or(Woken::LetGo, Woken::Told),
+            told = self.joined.recv() => told.map_or(Woken::LetGo, Woken::Told),
         }
     }
 
@@ -229,11 +229,11 @@ impl Recipient {
         if let Some(end) = self.joined.link.cut() {
             return Err(end);
         }
-        if self.channel == Channel::Orders {
+        if self.channel != Channel::Own {
             return Err(End::Restarting);
         }
         for _ in 0..TRIES {
-            match self.hub.join(self.principal, self.channel).await {
+            match self.hub.join(self.principal, self.channel.clone()).await {
                 Ok(joined) => {
                     self.joined = joined;
                     self.fall_behind();

@@ -27,5 +27,6 @@ mod platform;
 mod races;
 mod real_catalogues;
 mod refresh;
+mod realtime;
 mod support;
 mod webhooks;

@@ -13,7 +13,7 @@ use std::{
 pub(crate) use client::{Answer, Client};
 pub(crate) use process::{Running, free_port, run_to_end};
 use serde_json::{Value, json};
-pub(crate) use stream::{EventSource, Socket};
+pub(crate) use stream::{EventSource, Opening, Socket, ticket};
 
 use crate::paypal_openapi::{Extent, Judge};
 
@@ -253,10 +253,15 @@ impl TestShop {
         server
     }
 
+    /// Starts the server again where it was.
+    pub(crate) async fn restart(&mut self) {
+        self.server = Self::serve(&self.environment).await;
+    }
+
     /// Kills the server as a power cut would, and starts it again over the same data.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.server.kill();
-        self.server = Self::serve(&self.environment).await;
+        self.restart().await;
     }
 
     /// Has the server end by itself at a point of the way (`CRASH_AT`), from a new start on.
@@ -318,6 +323,12 @@ impl TestShop {
     /// A guest.
     pub(crate) fn guest(&self) -> Client {
         Client::new(&self.server.url)
+    }
+
+    /// Its database, without the shop: for what only the database can be made to do.
+    pub(crate) async fn books(&self) -> mongodb::Database {
+        let client = mongodb::Client::with_uri_str(mongodb_uri()).await.unwrap();
+        client.database(&self.database)
     }
 
     /// Every exchange with PayPal so far, and every event from there.

@@ -77,14 +77,29 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to end and waits for that, while the test goes on; its exit code.
+    pub(crate) async fn end(&mut self) -> Option<i32> {
+        self.ask_to_end();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Asks it to end, and returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.child.wait().unwrap().code()
+    }
+
+    fn ask_to_end(&self) {
         let asked = Command::new("kill")
             .args(["-TERM", &self.pid().to_string()])
             .status()
             .unwrap();
         assert!(asked.success());
-        self.child.wait().unwrap().code()
     }
 }
 
