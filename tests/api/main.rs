@@ -11,11 +11,13 @@
 
 mod bad_input;
 mod checkout;
+mod cluster;
 mod crash;
 mod discounts;
 mod invariants;
 mod journey;
 mod limits;
+mod outbox;
 mod packaging;
 mod paypal_contract;
 mod paypal_faults;
