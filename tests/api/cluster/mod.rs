@@ -1,6 +1,6 @@
-//! Several nodes over three database members, as `scripts/cluster` starts them: F2, F8 and F3.
+//! Several nodes over three database members, as `scripts/cluster` starts them: F2 and F8's rolling restart.
 //!
-//! `BODEGA_TORTURE=full`: thirty primaries killed, twenty rolling restarts, lines cut for thirty seconds.
+//! `BODEGA_TORTURE=full`: thirty primaries killed, twenty rolling restarts.
 
 mod load;
 
