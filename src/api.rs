@@ -1,5 +1,10 @@
 //! The one table of routes, the OpenAPI document made from it, health and readiness.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use actix_web::{HttpRequest, HttpResponse, get, http::Method, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
@@ -207,6 +212,9 @@ async fn healthz() -> web::Json<Health> {
     web::Json(Health { status: "ok" })
 }
 
+/// Whether the node has been told to stop: it is not ready any more, though it still answers.
+pub type Leaving = Arc<AtomicBool>;
+
 /// Says whether the shop can serve: database reachable, primary known, feeds running, catalogue loaded.
 #[utoipa::path(tag = "platform", responses(
     (status = OK, body = Health),
@@ -217,7 +225,11 @@ async fn readyz(
     mongo: web::Data<Mongo>,
     feed: web::Data<Feed>,
     catalog: web::Data<Catalog>,
+    leaving: web::Data<Leaving>,
 ) -> Result<web::Json<Health>, Problem> {
+    if leaving.load(Ordering::SeqCst) {
+        return Err(Problem::new(Code::NotReady).detail("the node is stopping"));
+    }
     mongo.ping().await?;
     if !feed.is_running() {
         return Err(Problem::new(Code::NotReady).detail("the change feed is being opened again"));

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -29,6 +29,7 @@ use crate::{
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, schema},
     orders::{self, Orders, Refunds},
+    outbox::Outbox,
     payments::{
         self, Payments,
         inbox::{Inbox, Workers},
@@ -110,9 +111,11 @@ pub struct Shop {
     checkouting: Checkouting,
     inbox: Inbox,
     followers: Arc<Mutex<Option<Workers>>>,
+    outbox: Arc<Mutex<Option<Outbox>>>,
     hub: Hub,
     tickets: Tickets,
     metrics: Option<PrometheusHandle>,
+    leaving: api::Leaving,
 }
 
 impl Shop {
@@ -153,6 +156,7 @@ impl Shop {
         let checkouting = Checkouting::new(&config, neighbours);
         let followers = inbox.start(Arc::new(checkouting.settlement().clone()));
         Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
+        let outbox = Outbox::start(&config.outbox, &mongo, &feed, &orders);
         let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
             tokens,
@@ -169,12 +173,14 @@ impl Shop {
             checkouting,
             inbox,
             followers: Arc::new(Mutex::new(Some(followers))),
+            outbox: Arc::new(Mutex::new(outbox)),
             hub,
             tickets: Tickets::new(&mongo),
             config: Arc::new(config),
             mongo,
             feed,
             metrics,
+            leaving: api::Leaving::default(),
         };
         shop.tidy_up();
         Ok(shop)
@@ -221,6 +227,7 @@ impl Shop {
             .app_data(web::Data::new(self.hub.clone()))
             .app_data(web::Data::new(self.tickets.clone()))
             .app_data(web::Data::new(self.metrics.clone()))
+            .app_data(web::Data::new(self.leaving.clone()))
             .app_data(
                 web::PathConfig::default().error_handler(|_unreadable, _request| {
                     // A malformed id names nothing that exists.
@@ -264,13 +271,19 @@ impl Shop {
         })
     }
 
+    /// Says at the probe that this node is not to be sent anything new, and gives a proxy the time to hear it.
+    pub async fn drain(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(self.config.server.drain_seconds)).await;
+    }
+
     /// Ends live streams, so that the server need not wait for them; to be called before it stops.
     pub async fn hang_up(&self) {
         self.hub.shutdown().await;
     }
 
     /// Ends what lives beside the requests, once the last one is answered: cart sessions write what they
-    /// hold, the provider's messages that are being followed are followed to their end.
+    /// hold, the provider's messages that are being followed are followed to their end, the outbox is let go.
     pub async fn close(&self) {
         let followers = self
             .followers
@@ -283,6 +296,18 @@ impl Shop {
             if actix_web::rt::time::timeout(DRAIN, stopping).await.is_err() {
                 tracing::warn!("a message of the provider was not followed to its end");
             }
+        }
+        let outbox = self
+            .outbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(outbox) = outbox
+            && actix_web::rt::time::timeout(DRAIN, outbox.stop())
+                .await
+                .is_err()
+        {
+            tracing::warn!("events wait in the outbox for another node");
         }
         if !self.carts.drain(DRAIN).await {
             tracing::warn!("some cart sessions did not finish in time");

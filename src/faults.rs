@@ -63,10 +63,14 @@ named! {
         RefundSent = "refund-sent",
         /// The provider has given the money back, and the shop has not written it down.
         RefundAnswered = "refund-answered",
-        /// An order's event has come from the change feed (which stands where an outbox would).
+        /// An order's event has come from the change feed.
         FeedRead = "feed-read",
         /// An order's event is handed to the buyer's streams.
         Publish = "publish",
+        /// Events that wait are read, and nothing of them is published.
+        OutboxRead = "outbox-read",
+        /// The broker has events, and the shop has not written that down.
+        OutboxPublished = "outbox-published",
         /// A provider's message is stored and not answered.
         InboxInsert = "inbox-insert",
         /// A worker has claimed a message and not begun with it.

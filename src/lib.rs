@@ -23,6 +23,7 @@ pub mod invariants;
 pub mod money;
 pub mod mongo;
 pub mod orders;
+pub mod outbox;
 pub mod page;
 pub mod payments;
 pub mod problem;

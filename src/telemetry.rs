@@ -20,6 +20,12 @@ const SECONDS: [f64; 12] = [
 pub fn start_logging(config: &LogConfig) -> Result<(), String> {
     let filter =
         EnvFilter::try_new(&config.filter).map_err(|error| format!("log.filter: {error}"))?;
+    // It logs whole messages that no queue wanted; the outbox counts them.
+    let silent = "lapin::returned_messages=off".parse();
+    let filter = match silent {
+        Ok(silent) => filter.add_directive(silent),
+        Err(_misspelt) => filter,
+    };
     let lines = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -74,6 +74,7 @@ async fn check_invariants(
         wait: Duration::from_secs(arguments.wait),
         sweep: config.checkout.reconcile_every(),
         payee: (!payee.is_empty()).then(|| payee.clone()),
+        relayed: config.outbox.broker().is_some(),
     };
     let report = invariants::check(&books, &wish).await?;
     print!("{report}");

@@ -184,6 +184,7 @@ async fn serve_with(config: Config, uri: &str, mut stop: Stop) -> Result<(), Fai
     let (handle, streams) = (listening.handle.clone(), shop.clone());
     actix_web::rt::spawn(async move {
         stop.wait().await;
+        streams.drain().await;
         streams.hang_up().await;
         handle.stop(true).await;
     });

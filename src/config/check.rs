@@ -10,9 +10,11 @@ const PUBLIC_WEBHOOK_ID: &str = "WEBHOOK_ID";
 /// PayPal takes two decimals at most.
 const PAYPAL_DECIMALS: u32 = 2;
 
-type Checked = Result<(), ConfigError>;
+/// Whether a rule holds.
+pub(super) type Checked = Result<(), ConfigError>;
 
-fn rule(holds: bool, key: &'static str, reason: &str) -> Checked {
+/// Refuses with one line what does not hold.
+pub(super) fn rule(holds: bool, key: &'static str, reason: &str) -> Checked {
     if holds {
         Ok(())
     } else {
@@ -44,6 +46,7 @@ pub(super) fn check(config: &Config) -> Checked {
         "expected \"embedded\" or a URI that begins with mongodb:// or mongodb+srv://",
     )?;
     limits(config)?;
+    config.outbox.check()?;
     store(config)
 }
 

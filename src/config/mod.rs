@@ -4,6 +4,7 @@
 //! environment `BODEGA__SECTION__KEY`. The first fault stops the start with one line that names the key.
 
 mod check;
+mod outbox;
 mod paypal;
 mod read;
 mod store;
@@ -13,6 +14,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use outbox::OutboxConfig;
 pub use paypal::PayPalEnvironment;
 pub use read::{ConfigError, config_folder, load, load_from};
 pub use store::{ShippingMethodConfig, StoreConfig, TaxConfig};
@@ -43,6 +45,8 @@ pub struct Config {
     pub checkout: CheckoutConfig,
     /// Live streams.
     pub realtime: RealtimeConfig,
+    /// Where orders' events are relayed to.
+    pub outbox: OutboxConfig,
     /// Currency, shipping, tax.
     pub store: StoreConfig,
 }
@@ -67,6 +71,8 @@ pub struct ServerConfig {
     pub metrics_bind: String,
     /// Seconds that requests in flight get to finish at shutdown.
     pub shutdown_seconds: u64,
+    /// Seconds in which a node that stops is merely not ready.
+    pub drain_seconds: u64,
 }
 
 /// What is logged and how.

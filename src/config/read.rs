@@ -15,11 +15,12 @@ use super::{Config, check};
 /// The defaults travel in the binary, so that it starts from any folder.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// Keys that may also be given as `…_FILE`: the path of a file that holds the value.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 5] = [
     "BODEGA__AUTH__JWT_SECRET",
     "BODEGA__PAYPAL__CLIENT_SECRET",
     "BODEGA__PAYPAL__CLIENT_ID",
     "BODEGA__MONGODB__URI",
+    "BODEGA__OUTBOX__AMQP_URL",
 ];
 
 /// The configuration cannot be used; one line that names the key.
@@ -196,6 +197,20 @@ mod tests {
         assert!(refusal(&[("BODEGA__STORE__CURRENCY", "XXZ")]).contains("store.currency"));
         assert!(refusal(&[("BODEGA__STORE__CURRENCY", "KWD")]).contains("store.currency"));
         assert!(refusal(&[("BODEGA__SERVER__BIND", "nowhere")]).contains("server.bind"));
+        for nonsense in [
+            "rabbit",
+            "http://rabbit",
+            "amqp://",
+            "amqp://u:s3cret@h:99999/",
+        ] {
+            let line = refusal(&[("BODEGA__OUTBOX__AMQP_URL", nonsense)]);
+            assert!(line.contains("outbox.amqp_url") && !line.contains("s3cret"));
+        }
+        for nonsense in ["", "amq.topic"] {
+            let line = refusal(&[("BODEGA__OUTBOX__EXCHANGE", nonsense)]);
+            assert!(line.contains("outbox.exchange"));
+        }
+        assert!(refusal(&[("BODEGA__OUTBOX__FROM", "today")]).contains("outbox.from"));
         assert!(refusal(&[("BODEGA_ENV", "nosuch")]).contains("nosuch"));
         assert!(
             refusal(&[("BODEGA__PAYPAL__WEBHOOK_VERIFICATION", "none")])

@@ -42,6 +42,8 @@ pub struct Wish {
     pub sweep: Duration,
     /// Who is to be paid, where that is known.
     pub payee: Option<String>,
+    /// Whether orders' events are relayed to a broker.
+    pub relayed: bool,
 }
 
 /// The checker cannot do its work.
@@ -69,7 +71,7 @@ impl From<mongodb::error::Error> for CheckError {
 /// # Errors
 /// When something cannot be read; what breaks an invariant is in the report.
 pub async fn check(books: &Books, wish: &Wish) -> Result<Report, CheckError> {
-    orphans::wait_for_quiet(books, wish.wait).await?;
+    orphans::wait_for_quiet(books, wish.wait, wish.relayed).await?;
     let quiet = !wish.wait.is_zero();
     let journal = match &wish.journal {
         Some(url) => Some(journal::read(url).await?),
@@ -84,6 +86,9 @@ pub async fn check(books: &Books, wish: &Wish) -> Result<Report, CheckError> {
     money::check(books, journal.as_ref(), payee, &mut report).await?;
     stock::check(books, &mut report).await?;
     orders::check(books, &acks, &mut report).await?;
+    if wish.relayed {
+        orders::check_outbox(books, quiet, &mut report).await?;
+    }
     carts::check(books, &acks, &mut report).await?;
     acks.check(books, &mut report).await?;
     orphans::check_messages(books, journal.as_ref(), quiet, &mut report).await?;

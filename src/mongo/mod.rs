@@ -25,8 +25,13 @@ use crate::{
     faults::{Plant, planted},
 };
 
-/// How long an operation waits for a member that can take it.
+/// How long an operation waits for a member that can take it: an election takes two to three seconds.
 const SERVER_SELECTION: Duration = Duration::from_secs(5);
+/// How long a member may take to greet, and beyond [`HEARTBEAT`] to say that it is alive. The driver then gives
+/// up everything that waits for it: an answer from behind a cut line would never come.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How often a member says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The shop's database, shared by all workers.
 #[derive(Debug, Clone)]
@@ -64,7 +69,8 @@ pub(crate) async fn options(uri: &str, name: &str) -> Result<ClientOptions, mong
     options
         .server_selection_timeout
         .get_or_insert(SERVER_SELECTION);
-    options.connect_timeout.get_or_insert(SERVER_SELECTION);
+    options.connect_timeout.get_or_insert(CONNECT);
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
     Ok(options)
 }
 

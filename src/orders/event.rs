@@ -8,7 +8,7 @@ use crate::{
     id::{EventId, OrderId, UserId},
 };
 
-/// One change of an order. Written in the transaction of the change; never altered.
+/// One change of an order. Written in the transaction of the change; what it says is never altered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderEvent {
     /// Its id, the same wherever it is told.

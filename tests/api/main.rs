@@ -12,11 +12,13 @@
 mod bad_input;
 mod carts;
 mod checkout;
+mod cluster;
 mod crash;
 mod discounts;
 mod invariants;
 mod journey;
 mod limits;
+mod outbox;
 mod packaging;
 mod paypal_contract;
 mod paypal_faults;

@@ -1,6 +1,9 @@
 //! I4, I6 and I8: one order for each checkout, a legal history, and a notice of every change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bson::{Document, doc, oid::ObjectId};
 use serde::Deserialize;
@@ -11,6 +14,10 @@ use super::{
     report::{Invariant, Report, Tally},
     rows::{Entry, Order},
 };
+use crate::clock::Timestamp;
+
+/// How long an event may wait for the broker before it counts as left lying.
+const RELAY_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Statuses of checkouts that may still take money.
 const OPEN: [&str; 3] = ["Preparing", "AwaitingApproval", "Capturing"];
@@ -310,6 +317,42 @@ fn judge_numbers(numbers: &Numbers) -> Vec<String> {
         ));
     }
     faults
+}
+
+/// An event that no broker has.
+#[derive(Debug, Deserialize)]
+struct Unrelayed {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    at: Timestamp,
+}
+
+/// I8: where there is a broker, it has every event; in a shop that is open, every one older than
+/// [`RELAY_PATIENCE`].
+pub(super) async fn check_outbox(
+    books: &Books,
+    quiet: bool,
+    report: &mut Report,
+) -> Result<(), CheckError> {
+    let due = if quiet {
+        Timestamp::from_millis(i64::MAX)
+    } else {
+        books.now().await?.before(RELAY_PATIENCE)
+    };
+    let tally = report.tally(Invariant::I8);
+    let mut snapshot = books.snapshot().await?;
+    let stages = vec![
+        doc! { "$match": { "relayed_at": null, "at": { "$lt": due } } },
+        doc! { "$project": { "at": 1 } },
+    ];
+    let judge = |event: Unrelayed| {
+        vec![format!(
+            "event {}: of {}, is not with the broker",
+            event.id, event.at
+        )]
+    };
+    snapshot.judge("order_events", stages, tally, judge).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -38,15 +38,19 @@ fn unheard() -> Document {
 }
 
 /// Waits until nothing is under way, or for `most`.
-pub(super) async fn wait_for_quiet(books: &Books, most: Duration) -> Result<(), CheckError> {
+pub(super) async fn wait_for_quiet(
+    books: &Books,
+    most: Duration,
+    relayed: bool,
+) -> Result<(), CheckError> {
     let until = Instant::now() + most;
-    while Instant::now() < until && !is_quiet(books).await? {
+    while Instant::now() < until && !is_quiet(books, relayed).await? {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
 }
 
-async fn is_quiet(books: &Books) -> Result<bool, CheckError> {
+async fn is_quiet(books: &Books, relayed: bool) -> Result<bool, CheckError> {
     let mut snapshot = books.snapshot().await?;
     let under_way = [
         ("checkouts", working()),
@@ -54,7 +58,8 @@ async fn is_quiet(books: &Books) -> Result<bool, CheckError> {
         ("restocks", doc! { "state": "Due" }),
         ("orders", unheard()),
     ];
-    for (collection, which) in under_way {
+    let unrelayed = relayed.then(|| ("order_events", doc! { "relayed_at": null }));
+    for (collection, which) in under_way.into_iter().chain(unrelayed) {
         let one = vec![
             doc! { "$match": which },
             doc! { "$limit": 1 },

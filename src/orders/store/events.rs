@@ -23,6 +23,7 @@ pub(super) fn collection() -> schema::Collection {
         indexes: vec![
             schema::Index::unique("user_number", doc! { "user": 1, "number_for_user": 1 }),
             schema::Index::unique("order_version", doc! { "order": 1, "version": 1 }),
+            super::outbox::index(),
         ],
         validator: None,
     }

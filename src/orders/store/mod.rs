@@ -2,6 +2,7 @@
 
 mod events;
 mod list;
+mod outbox;
 mod restock;
 mod summary;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use events::EVENTS;
 pub(super) use list::{Filter, Place};
+pub use outbox::Backlog;
 pub(super) use summary::Summary;
 
 use super::{

@@ -39,7 +39,7 @@ fn it_fits_the_compose_specification() {
     assert!(faults.is_empty(), "{faults:#?}");
 
     let mut wrong = compose();
-    wrong["services"]["bodega"]["depend_on"] = Value::Null;
+    wrong["services"]["bodega1"]["depend_on"] = Value::Null;
     assert!(!schema.is_valid(&wrong), "the schema refuses unknown keys");
 }
 
@@ -85,7 +85,7 @@ fn three_members_and_their_replica_set() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(members.len(), 3);
-    let uri = compose["services"]["bodega"]["environment"]["BODEGA__MONGODB__URI"]
+    let uri = compose["services"]["bodega1"]["environment"]["BODEGA__MONGODB__URI"]
         .as_str()
         .unwrap();
     for member in members {
@@ -134,8 +134,16 @@ fn every_name_that_is_used_is_declared() {
     };
     let mut used = BTreeSet::new();
     for (name, service) in section(&compose, "services") {
-        for network in strings(&service["networks"]) {
+        let listed = strings(&service["networks"]).into_iter();
+        let detailed = service["networks"].as_object().into_iter();
+        for network in listed.chain(detailed.flat_map(Map::keys).map(String::as_str)) {
             assert!(declared("networks").contains(network), "{name}: {network}");
+        }
+        for config in service["configs"].as_array().into_iter().flatten() {
+            let source = config["source"].as_str().unwrap();
+            assert!(declared("configs").contains(source), "{name}: {source}");
+            let file = compose["configs"][source]["file"].as_str().unwrap();
+            assert!(!read(file).is_empty(), "{name}: {file}");
         }
         for secret in strings(&service["secrets"]) {
             assert!(declared("secrets").contains(secret), "{name}: {secret}");
@@ -150,11 +158,42 @@ fn every_name_that_is_used_is_declared() {
     assert_eq!(used, volumes);
 }
 
+/// Two nodes that are alike, behind a proxy that knows both, and whom they believe.
+#[test]
+fn two_nodes_behind_a_proxy_that_they_believe() {
+    let compose = compose();
+    let services = section(&compose, "services");
+    let node = &services["bodega1"];
+    assert_eq!(node, &services["bodega2"]);
+    assert!(
+        node.get("ports").is_none(),
+        "buyers come in through the proxy"
+    );
+    let proxy = &services["haproxy"];
+    let config = read("deploy/haproxy.cfg");
+    for (name, value) in section(proxy, "environment") {
+        assert!(config.contains(&format!("${{{name}}}")), "{name}");
+        if let Some((host, port)) = value.as_str().unwrap().split_once(':')
+            && name != "SHOP_BIND"
+        {
+            assert!(services.contains_key(host), "{name}: {host}");
+            let bind = node["environment"]["BODEGA__SERVER__BIND"]
+                .as_str()
+                .unwrap();
+            assert!(bind.ends_with(&format!(":{port}")), "{name}: {port}");
+        }
+    }
+    assert_eq!(
+        proxy["networks"]["shop"]["ipv4_address"],
+        node["environment"]["BODEGA__SERVER__TRUSTED_PROXIES"]
+    );
+}
+
 /// No engine checks this: the server itself would refuse to start.
 #[test]
 fn every_setting_of_the_server_exists() {
     let compose = compose();
-    let settings = section(&compose["services"]["bodega"], "environment");
+    let settings = section(&compose["services"]["bodega1"], "environment");
     for name in settings.keys() {
         assert!(is_setting(name), "{name}");
     }
@@ -178,11 +217,11 @@ fn secrets_are_files_that_the_script_makes_and_never_text() {
         assert_eq!(file, format!("./data/compose/{name}"));
         assert!(script.contains(name.as_str()), "{name}");
     }
-    let environment = section(&compose["services"]["bodega"], "environment");
+    let environment = section(&compose["services"]["bodega1"], "environment");
     for (name, value) in environment {
         if let Some(file) = name.strip_suffix("_FILE") {
             let secret = value.as_str().unwrap().strip_prefix("/run/secrets/");
-            let granted = strings(&compose["services"]["bodega"]["secrets"]);
+            let granted = strings(&compose["services"]["bodega1"]["secrets"]);
             assert!(granted.contains(&secret.unwrap()), "{file}");
         }
         let secret = ["SECRET", "PASSWORD", "TOKEN"];
@@ -202,7 +241,8 @@ fn nothing_has_more_rights_than_it_needs() {
         );
         assert!(service.get("privileged").is_none(), "{name}");
         // Ours are not root by their image.
-        assert!(is_ours(service) || service["user"] == "999:999", "{name}");
+        let user = service["user"].as_str().unwrap_or("0:0");
+        assert!(is_ours(service) || !user.starts_with("0:"), "{name}");
         assert!(!is_ours(service) || service["read_only"] == true, "{name}");
         for port in strings(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
@@ -214,14 +254,16 @@ fn nothing_has_more_rights_than_it_needs() {
 #[test]
 fn what_serves_is_probed() {
     let compose = compose();
-    for name in ["mongo1", "mongo2", "mongo3", "bodega"] {
+    for name in [
+        "mongo1", "mongo2", "mongo3", "bodega1", "bodega2", "rabbitmq",
+    ] {
         let probe = &compose["services"][name]["healthcheck"];
         assert_eq!(probe["test"][0], "CMD", "{name}");
         for limit in ["interval", "timeout", "retries", "start_period"] {
             assert!(probe.get(limit).is_some(), "{name}: {limit}");
         }
     }
-    let probe = strings(&compose["services"]["bodega"]["healthcheck"]["test"]);
+    let probe = strings(&compose["services"]["bodega1"]["healthcheck"]["test"]);
     assert_eq!(
         probe.get(1..3),
         Some(["/usr/local/bin/bodega", "health"].as_slice())

@@ -1,7 +1,9 @@
 //! A shop of its own for each test: the real binaries over HTTP, a database of its own on the real
 //! replica set, a PayPal simulator of its own.
 
+mod broker;
 mod client;
+mod cluster;
 mod process;
 mod stream;
 
@@ -10,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use broker::{Log, Queue, amqp_uri, start_broker};
 pub(crate) use client::{Answer, Client};
+pub(crate) use cluster::Cluster;
 pub(crate) use process::{Running, free_port, run_to_end};
 use serde_json::{Value, json};
 pub(crate) use stream::{EventSource, Opening, Socket, ticket};
@@ -80,10 +84,7 @@ pub(crate) fn judge(record: &std::path::Path, extent: Extent) -> Option<BTreeMap
 }
 
 /// Waits until `probe` has something, polling; fails the test when it takes too long.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut probe: impl FnMut() -> F,
-) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = probe().await {
@@ -315,6 +316,17 @@ impl TestShop {
         command.stdout(std::process::Stdio::null()).spawn().unwrap()
     }
 
+    /// Starts another node with more in its environment, at a port of its own, and does not wait for it.
+    pub(crate) fn spawn_node(&self, also: &[(&str, String)]) -> std::process::Child {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bodega"));
+        command
+            .arg("serve")
+            .envs(self.environment.iter().cloned())
+            .env("BODEGA__SERVER__BIND", "127.0.0.1:0")
+            .envs(also.iter().cloned());
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+
     /// The name of its database.
     pub(crate) fn database(&self) -> &str {
         &self.database
@@ -356,8 +368,19 @@ impl TestShop {
         client
     }
 
+    /// Changes a key of the configuration, for whatever is started from now on.
+    pub(crate) fn set(&mut self, key: &str, value: impl std::fmt::Display) {
+        let pair = (format!("BODEGA__{key}"), value.to_string());
+        self.environment.push(pair);
+    }
+
     /// An admin, made by the command line and signed in.
     pub(crate) async fn admin(&self) -> Client {
+        self.admin_with_password().await.0
+    }
+
+    /// The same, with e-mail and password.
+    pub(crate) async fn admin_with_password(&self) -> (Client, (String, String)) {
         let email = format!("a{}@example.com", bson::oid::ObjectId::new());
         let password = "correct horse battery";
         let create = [
@@ -375,7 +398,7 @@ impl TestShop {
         let body = json!({ "email": email, "password": password });
         let answer = client.post("/api/auth/login", &body).await.expect(200);
         client.sign_in_as(answer.body["accessToken"].as_str().unwrap());
-        client
+        (client, (email, password.to_owned()))
     }
 
     /// New customers, signed in; a few at a time, as each password is hashed.
