@@ -21,8 +21,8 @@ mod orders;
 mod scale;
 mod search;
 mod shop;
-mod spent;
 mod sockets;
+mod spent;
 
 use std::time::Duration;
 

@@ -49,12 +49,14 @@ pub(crate) async fn measure() {
             search::text_search(&shop).await,
             search::suggest(&shop).await,
         );
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rows_a_second = size as f64 / shop.import_seconds;
         let pair = |p50: f64, p99: f64| format!("{p50:.2} / {p99:.2}");
         println!(
             "{:>10}{:>10.1}{:>10.0}{:>10}{ready:>10.2}{rss:>10}{:>22}{:>22}{:>22}",
             shop.products,
             shop.import_seconds,
-            size as f64 / shop.import_seconds,
+            rows_a_second,
             shop.import_peak_mib,
             pair(list.p50_ms, list.p99_ms),
             pair(text.p50_ms, text.p99_ms),

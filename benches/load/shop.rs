@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::spent::Spent;
+use crate::spent::{Spent, processor_ms};
 
 /// Units of the product that everybody buys.
 const PLENTY: u32 = 1_000_000;
@@ -247,6 +247,11 @@ impl Shop {
 
     pub(crate) fn rss_mib(&self) -> u64 {
         memory_mib(self.server.id(), "VmRSS:").unwrap()
+    }
+
+    /// Seconds of processor time that the server has used so far.
+    pub(crate) fn processor_seconds(&self) -> f64 {
+        processor_ms(self.server.id()) / 1_000.0
     }
 
     /// What the server and its database have done so far.

@@ -108,9 +108,9 @@ pub(crate) async fn measure(shop: &Shop) {
         began.elapsed().as_secs_f64(),
         shop.rss_mib()
     );
-    let [(_, busy), ..] = shop.cpu_seconds();
+    let busy = shop.processor_seconds();
     tokio::time::sleep(IDLE).await;
-    let [(_, busier), ..] = shop.cpu_seconds();
+    let busier = shop.processor_seconds();
     println!(
         "idle: {:.1} % of a core (goal 5 %)",
         100.0 * (busier - busy) / IDLE.as_secs_f64()

@@ -67,7 +67,7 @@ fn number(document: &Document, name: &str) -> f64 {
 }
 
 /// Time in user and kernel mode, of all threads.
-fn processor_ms(process: u32) -> f64 {
+pub(crate) fn processor_ms(process: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name in parentheses may hold blanks; the times are the 14th and 15th field.
     let (_name, fields) = stat.rsplit_once(')').unwrap();

@@ -1,5 +1,6 @@
 //! The one transaction that makes an order.
 
+use bson::Document;
 use futures_util::FutureExt;
 use mongodb::ClientSession;
 
@@ -12,7 +13,7 @@ use crate::{
     cart::Carts,
     faults::{Point, crash_point},
     money::Money,
-    mongo::{Mongo, StoreError},
+    mongo::{Mongo, StoreError, to_document},
     orders::{Order, Orders, PaymentStatus},
     payments::{CaptureId, Dispute},
 };
@@ -31,8 +32,12 @@ impl Bookings {
         &self,
         session: &mut ClientSession,
         booking: &Booking,
+        capture: &Document,
     ) -> mongodb::error::Result<Option<Checkout>> {
-        let completed = self.checkouts.complete_in(session, booking).await?;
+        let completed = self
+            .checkouts
+            .complete_in(session, booking, capture.clone());
+        let completed = completed.await?;
         if completed.is_none() {
             return Ok(None);
         }
@@ -47,12 +52,13 @@ impl Bookings {
 
 impl OrderBook for Bookings {
     async fn book(&self, booking: Booking) -> Result<Option<Checkout>, StoreError> {
-        let context = (self.clone(), booking);
-        let placed = self
-            .mongo
-            .transaction_with(context, |session, (bookings, booking)| {
-                bookings.write(session, booking).boxed()
-            });
+        let capture = to_document(&booking.capture)?;
+        let context = (self.clone(), booking, capture);
+        let placed =
+            self.mongo
+                .transaction_with(context, |session, (bookings, booking, capture)| {
+                    bookings.write(session, booking, capture).boxed()
+                });
         let placed = placed.await;
         crash_point(Point::CommitAfter);
         match placed {

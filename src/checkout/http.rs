@@ -512,7 +512,7 @@ async fn place_order(
         let before = own_checkout(&checkouting, principal, body.checkout_id).await?;
         let stood = before.order.is_some();
         tracing::info!(request.id = id.as_str(), checkout.id = %before.id, "the buyer returned");
-        match checkouting.settlement.settle_read(before).await? {
+        match Box::pin(checkouting.settlement.settle_read(before)).await? {
             Settled::Ordered(checkout) => {
                 let order = checkout
                     .order

@@ -187,10 +187,6 @@ impl CaptureRecord {
 }
 
 /// One attempt to buy a cart.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a field of the document, set by a step of its own"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkout {
     /// Its id.

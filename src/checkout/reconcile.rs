@@ -54,7 +54,7 @@ impl Reconciler {
                 every: this.every,
             };
             // On a task of its own: a panic in one sweep does not end the actor.
-            let sweep = actix_web::rt::spawn(async move { work.run().await });
+            let sweep = actix_web::rt::spawn(Box::pin(async move { work.run().await }));
             let then = sweep.into_actor(this).map(|done, this, ctx| {
                 match done {
                     Ok(Ok(())) => {}
@@ -91,7 +91,7 @@ impl Sweep {
         if !self.lease.take(self.every.saturating_mul(3)).await? {
             return Ok(());
         }
-        self.settlement.sweep(self.every).await?;
+        Box::pin(self.settlement.sweep(self.every)).await?;
         self.refunds.resume().await
     }
 }

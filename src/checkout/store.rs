@@ -111,13 +111,14 @@ impl Checkouts {
         &self,
         session: &mut ClientSession,
         booking: &Booking,
+        capture: Document,
     ) -> mongodb::error::Result<Option<Checkout>> {
         let capturing = CheckoutStatus::Capturing.as_str();
         let unmoved = doc! { "_id": booking.checkout, "status": capturing };
         let fields = doc! {
             "status": CheckoutStatus::Completed.as_str(),
             "order": booking.order.id,
-            "capture": literal(bson::serialize_to_document(&booking.capture)?),
+            "capture": literal(capture),
             "capture_open": false,
         };
         self.documents

@@ -28,7 +28,7 @@ mod paypal_sdks;
 mod platform;
 mod races;
 mod real_catalogues;
-mod refresh;
 mod realtime;
+mod refresh;
 mod support;
 mod webhooks;

@@ -184,7 +184,7 @@ impl State {
     /// A buyer begins a checkout where the newest has ended without an order.
     pub(super) fn begin_unless_open(&mut self, buyer: usize) {
         let stands = self.newest(buyer).and_then(|(_, status)| status);
-        let ended = stands.is_none_or(|status| status.is_final());
+        let ended = stands.is_none_or(CheckoutStatus::is_final);
         if ended && stands != Some(CheckoutStatus::Completed) {
             self.begin_anew(buyer, self.buyers.all[buyer].user);
         }
@@ -340,7 +340,7 @@ impl State {
         let task = async move {
             link.sleep(first).await;
             loop {
-                if let Err(error) = settlement.sweep(every).await {
+                if let Err(error) = Box::pin(settlement.sweep(every)).await {
                     link.shared.lock().note("a sweep failed", &error);
                 }
                 link.sleep(pause).await;
