@@ -68,7 +68,8 @@ impl TestShop {
         let database = format!("test_catalog_{}", bson::oid::ObjectId::new());
         let config = configured(&database);
         let mongo = Mongo::connect(&uri, &config.mongodb).await.unwrap();
-        schema::apply(mongo.database(), &collections())
+        let declared = [collections(), crate::audit::collections()].concat();
+        schema::apply(mongo.database(), &declared)
             .await
             .unwrap();
         let node = Node::open(&mongo, &uri, &config).await;
