@@ -39,8 +39,8 @@ pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
 pub use http::routes;
 pub use import::{
-    BrokenMapping, Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState,
-    Importer, Level, Mapping, Progress, ReportLine,
+    BrokenMapping, Counts, Difference, Exporter, Format, ImportError, ImportJob, ImportPlan,
+    ImportState, Importer, Level, Mapping, Progress, ReportLine, StoredFile,
 };
 pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};

@@ -104,14 +104,20 @@ impl Categories {
     /// Where what stands at `path` is now.
     #[must_use]
     pub fn placed<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        let fits = self.aliases.iter().filter_map(|alias| {
-            let rest = below(path, &alias.from)?;
-            Some((alias, rest))
-        });
-        match fits.max_by_key(|(alias, _)| alias.from.len()) {
-            Some((alias, rest)) => Cow::Owned(format!("{}{rest}", alias.to)),
-            None => Cow::Borrowed(path),
+        let mut placed = Cow::Borrowed(path);
+        // A part of what was moved may have been moved on. Moves lead in no circle: whatever comes to stand
+        // somewhere ends those that lead away from there.
+        for _ in 0..self.aliases.len() {
+            let fits = self.aliases.iter().filter_map(|alias| {
+                let rest = below(&placed, &alias.from)?;
+                Some((alias, rest))
+            });
+            let Some((alias, rest)) = fits.max_by_key(|(alias, _)| alias.from.len()) else {
+                break;
+            };
+            placed = Cow::Owned(format!("{}{rest}", alias.to));
         }
+        placed
     }
 
     /// Where all of `paths` are now, each once; `None` where nothing was moved.
@@ -206,6 +212,9 @@ impl Categories {
         }
         self.nodes = nodes;
         self.stands_again(to);
+        // What comes along may stand anywhere below.
+        self.aliases
+            .retain(|alias| below(&alias.from, to).is_none());
         for alias in &mut self.aliases {
             if let Some(path) = moved(&alias.to) {
                 alias.to = path;

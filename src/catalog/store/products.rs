@@ -384,21 +384,4 @@ impl Products {
         let free = candidates.find(|slug| !present.contains(slug));
         Ok(free.unwrap_or_else(|| base.to_owned()))
     }
-
-    /// Puts `product` in the place of its version `over`; `false` where that is not the present one.
-    /// Indexes used: `_id`, `slug`, `skus`.
-    pub(in crate::catalog) async fn replace(
-        &self,
-        product: &Product,
-        over: u64,
-    ) -> Result<Result<bool, Taken>, StoreError> {
-        let over = i64::try_from(over).unwrap_or(i64::MAX);
-        let unchanged = doc! { "_id": product.id, "version": over };
-        let documents = self.documents.clone_with_type::<Document>();
-        let replaced = documents.replace_one(unchanged, document_of(product)?);
-        match replaced.await {
-            Ok(done) => Ok(Ok(done.matched_count == 1)),
-            Err(error) => Ok(Err(taken(error)?)),
-        }
-    }
 }
