@@ -106,7 +106,10 @@ impl CsvRows {
                 let lines = skipped.filter(|byte| **byte == b'\n').count();
                 record.line += u64::try_from(lines).unwrap_or_default();
             }
-            quotes += raw.iter().filter(|byte| **byte == b'"').count();
+            quotes += raw
+                .iter()
+                .map(|byte| usize::from(*byte == b'"'))
+                .sum::<usize>();
             self.input.consume(taken);
             record.bytes += bytes;
             record.cells += cells;

@@ -57,10 +57,10 @@ impl Exporter {
     }
 }
 
-fn damaged(error: impl ToString) -> StoreError {
+fn damaged(error: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged {
         collection: "products",
-        reason: error.to_string(),
+        reason: format!("cannot be written out: {error}"),
     }
 }
 

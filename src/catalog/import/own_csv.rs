@@ -59,11 +59,12 @@ pub(super) fn cells(product: &WriteProduct) -> Result<Vec<String>, serde_json::E
             .stock
             .map(|s| s.on_hand.to_string())
             .unwrap_or_default(),
-        structure if STRUCTURES.contains(&structure) => match member(structure) {
-            Value::Array(items) if items.is_empty() => String::new(),
-            Value::Object(members) if members.is_empty() => String::new(),
-            value => value.to_string(),
-        },
+        structure if STRUCTURES.contains(&structure) => {
+            let text = member(structure).to_string();
+            // An empty cell says the same, and so does a member that is left out.
+            let says_nothing = matches!(text.as_str(), "[]" | "{}" | "null");
+            if says_nothing { String::new() } else { text }
+        }
         text => member(text).as_str().unwrap_or_default().to_owned(),
     });
     Ok(cells.to_vec())
