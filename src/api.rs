@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig as Table};
 
 use crate::{
-    accounts, cart,
+    accounts, audit, cart,
     catalog::{self, Catalog},
     checkout, discounts,
     http::RequestId,
@@ -77,6 +77,7 @@ fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
     routes
         .configure(accounts::routes)
+        .configure(audit::routes)
         .configure(catalog::routes)
         .configure(cart::routes)
         .configure(discounts::routes)

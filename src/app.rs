@@ -20,8 +20,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::{
     accounts::{self, Accounts, Tokens},
     api,
+    audit::{self, Audit},
     cart::{self, Carts},
-    catalog::{self, Catalog, Exporter, Importer, Stock},
+    catalog::{self, Catalog, Exporter, Importer, JobWorker, Stock},
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     discounts::{self, Discounts},
@@ -80,6 +81,7 @@ pub fn collections() -> Vec<schema::Collection> {
     [
         idempotency::collections(),
         accounts::collections(),
+        audit::collections(),
         catalog::collections(),
         cart::collections(),
         discounts::collections(),
@@ -112,6 +114,8 @@ pub struct Shop {
     inbox: Inbox,
     followers: Arc<Mutex<Option<Workers>>>,
     outbox: Arc<Mutex<Option<Outbox>>>,
+    importer: Importer,
+    jobs: Arc<JobWorker>,
     hub: Hub,
     tickets: Tickets,
     metrics: Option<PrometheusHandle>,
@@ -157,6 +161,8 @@ impl Shop {
         let followers = inbox.start(Arc::new(checkouting.settlement().clone()));
         Reconciler::new(&mongo, checkouting.settlement().clone(), refunds.clone()).start();
         let outbox = Outbox::start(&config.outbox, &mongo, &feed, &orders);
+        let importer = Importer::new(&mongo, config.store.currency);
+        let jobs = JobWorker::start(&mongo, &catalog, &importer);
         let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
             tokens,
@@ -174,6 +180,8 @@ impl Shop {
             inbox,
             followers: Arc::new(Mutex::new(Some(followers))),
             outbox: Arc::new(Mutex::new(outbox)),
+            importer,
+            jobs: Arc::new(jobs),
             hub,
             tickets: Tickets::new(&mongo),
             config: Arc::new(config),
@@ -213,11 +221,9 @@ impl Shop {
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.catalog.clone()))
-            .app_data(web::Data::new(Importer::new(
-                &self.mongo,
-                self.config.store.currency,
-            )))
+            .app_data(web::Data::new(self.importer.clone()))
             .app_data(web::Data::new(Exporter::new(&self.mongo)))
+            .app_data(web::Data::new(Audit::new(&self.mongo)))
             .app_data(web::Data::new(self.discounts.clone()))
             .app_data(web::Data::new(self.carts.clone()))
             .app_data(web::Data::new(self.orders.clone()))
@@ -279,6 +285,7 @@ impl Shop {
 
     /// Ends live streams, so that the server need not wait for them; to be called before it stops.
     pub async fn hang_up(&self) {
+        self.jobs.stop();
         self.hub.shutdown().await;
     }
 

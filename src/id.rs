@@ -127,6 +127,8 @@ ids! {
     EventId;
     /// An import job.
     ImportId;
+    /// A bulk edit.
+    BulkEditId;
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod address;
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;

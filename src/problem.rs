@@ -65,6 +65,8 @@ codes! {
     SlugTaken = 409 "slug_taken" "The slug belongs to another product";
     TypeTaken = 409 "product_type_taken" "The product type exists";
     TypeInUse = 409 "product_type_in_use" "Products use the product type";
+    CategoryTaken = 409 "category_taken" "The category exists";
+    CategoryInUse = 409 "category_in_use" "Products stand in the category";
     CartChanged = 409 "cart_changed" "The cart is not the one that was shown";
     CartEmpty = 409 "cart_empty" "The cart is empty";
     CartFull = 409 "cart_full" "The cart has no room for another line";

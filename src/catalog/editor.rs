@@ -3,15 +3,21 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt};
+
 use super::{
     Catalog, CatalogError, StockLevel,
+    bulk::BulkStep,
+    journal::{product_entry, stock_entry},
     model::{
-        MAX_ON_HAND, Product, ProductDraft, ProductType, Status, StockPlan, TypeId, WriteProduct,
+        Categories, MAX_ON_HAND, PRICE_WINDOW, PricePeriod, Product, ProductDraft, ProductType,
+        Status, StockPlan, TypeId, WriteProduct, prices_move, reprice,
     },
-    store::{StockMove, Taken},
+    store::{Revision, StockMove, Taken},
     view::{Audience, Levels, stamp},
 };
 use crate::{
+    audit::Actor,
     clock::Timestamp,
     http::IfMatch,
     id::{ProductId, UserId, VariantId},
@@ -21,6 +27,9 @@ use crate::{
 
 /// How often a write is tried again when another writer was faster.
 const TRIES: usize = 8;
+
+/// Variants whose stock is set at once.
+const AT_ONCE: usize = 32;
 
 /// A product as written, with its stock.
 pub(super) type Written = (Product, Levels);
@@ -39,8 +48,14 @@ impl Catalog {
     ///
     /// # Errors
     /// `Invalid`, `SkuTaken`, `SlugTaken`.
-    pub(super) async fn create(&self, written: WriteProduct) -> Result<Written, CatalogError> {
-        let draft = self.check(written).await?;
+    pub(super) async fn create(
+        &self,
+        written: WriteProduct,
+        by: Actor,
+    ) -> Result<Written, CatalogError> {
+        let tree = self.shared.categories.load().await?;
+        let mut draft = self.check(written).await?;
+        draft.follow_moves(&tree);
         for _ in 0..TRIES {
             let slug = if let Some(wanted) = draft.wanted_slug() {
                 wanted.to_owned()
@@ -51,8 +66,15 @@ impl Catalog {
             let (mut product, plan) = draft.clone().create(slug, Timestamp::now());
             let levels = opened(&plan);
             product.stock_stamp = stamp(&product, &levels, Audience::Public);
-            match self.shared.products.insert(&product).await? {
-                Ok(()) => {}
+            let made = Revision {
+                product: product.clone(),
+                over: None,
+                ended: Vec::new(),
+                entry: product_entry(by, None, &product, None),
+                step: None,
+            };
+            match self.shared.products.revise(made).await? {
+                Ok(_) => {}
                 // Another writer took the slug that was free a moment ago.
                 Err(Taken::Slug) if draft.wanted_slug().is_none() => continue,
                 Err(Taken::Slug) => return Err(CatalogError::SlugTaken),
@@ -62,7 +84,7 @@ impl Catalog {
             let opening = stock.open_variants(product.id, &plan.opened).await;
             self.shared.live.product_changed(&product, Some(&levels));
             opening?;
-            return Ok((product, levels));
+            return self.settled((product, levels), &tree, by).await;
         }
         Err(CatalogError::Contended)
     }
@@ -75,12 +97,31 @@ impl Catalog {
         &self,
         id: ProductId,
         condition: IfMatch,
+        by: Actor,
         write: impl Fn(&Product) -> Result<WriteProduct, CatalogError>,
+    ) -> Result<Written, CatalogError> {
+        self.rewrite_as(id, condition, by, write, |_, _| Ok(None))
+            .await
+    }
+
+    /// The same, as a step of a bulk edit that `step` makes of the old and the new version.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::rewrite`] and of `step`.
+    pub(super) async fn rewrite_as(
+        &self,
+        id: ProductId,
+        condition: IfMatch,
+        by: Actor,
+        write: impl Fn(&Product) -> Result<WriteProduct, CatalogError>,
+        step: impl Fn(&Product, &Product) -> Result<Option<BulkStep>, CatalogError>,
     ) -> Result<Written, CatalogError> {
         for _ in 0..TRIES {
             let old = self.find(id).await?;
             expect(condition, old.version)?;
-            let draft = self.check(write(&old)?).await?;
+            let tree = self.shared.categories.load().await?;
+            let mut draft = self.check(write(&old)?).await?;
+            draft.follow_moves(&tree);
             let slug = draft.wanted_slug().unwrap_or(&old.slug).to_owned();
             let (product, plan) = draft
                 .replace(&old, slug, Timestamp::now())
@@ -88,12 +129,13 @@ impl Catalog {
             let variants: Vec<_> = plan.opened.iter().map(|(variant, _)| *variant).collect();
             let levels = self.shared.stock.levels(&variants).await?;
             let planned = planned(&levels, &plan)?;
-            if let Some(product) = self.store(product, &old, &planned).await? {
+            let step = step(&old, &product)?;
+            if let Some(product) = self.store(product, &old, &planned, by, step).await? {
                 let levels = self.set_stock(&product, &plan, &levels).await;
                 self.shared
                     .live
                     .product_changed(&product, levels.as_ref().ok());
-                return levels.map(|levels| (product, levels));
+                return self.settled((product, levels?), &tree, by).await;
             }
         }
         Err(CatalogError::Contended)
@@ -107,6 +149,7 @@ impl Catalog {
         &self,
         id: ProductId,
         condition: IfMatch,
+        by: Actor,
     ) -> Result<Product, CatalogError> {
         for _ in 0..TRIES {
             let old = self.find(id).await?;
@@ -121,7 +164,7 @@ impl Catalog {
                 ..old.clone()
             };
             let levels = self.levels(&product).await?;
-            if let Some(product) = self.store(product, &old, &levels).await? {
+            if let Some(product) = self.store(product, &old, &levels, by, None).await? {
                 self.shared.live.product_changed(&product, Some(&levels));
                 return Ok(product);
             }
@@ -163,6 +206,8 @@ impl Catalog {
             at: Timestamp::now(),
         };
         self.shared.moves.insert(&entry).await?;
+        let told = stock_entry(&product, &entry, level);
+        self.shared.audit.write(&told).await?;
         Ok(level)
     }
 
@@ -226,7 +271,7 @@ impl Catalog {
     }
 
     /// Checks a written product against its type as it stands in the database now.
-    async fn check(&self, written: WriteProduct) -> Result<ProductDraft, CatalogError> {
+    pub(super) async fn check(&self, written: WriteProduct) -> Result<ProductDraft, CatalogError> {
         let product_type = self.type_of(written.product_type.as_deref()).await?;
         let schema = self.schema_of(&product_type)?;
         ProductDraft::check(written, &product_type, &schema, self.shared.currency)
@@ -245,19 +290,68 @@ impl Catalog {
         self.shared.types.find(&id).await?.ok_or_else(unknown)
     }
 
-    /// Stores `product` over `old`; `None` where another writer was faster.
+    /// Stores `product` over `old`, with what is written down of it; `None` where another writer was
+    /// faster.
     async fn store(
         &self,
         mut product: Product,
         old: &Product,
         levels: &Levels,
+        by: Actor,
+        step: Option<BulkStep>,
     ) -> Result<Option<Product>, CatalogError> {
         product.stock_stamp = stamp(&product, levels, Audience::Public);
-        match self.shared.products.replace(&product, old.version).await? {
+        let ended = self.reprice(old, &mut product).await?;
+        let revision = Revision {
+            over: Some(old.version),
+            ended,
+            entry: product_entry(by, Some(old), &product, step.as_ref().map(BulkStep::job)),
+            product,
+            step,
+        };
+        let product = revision.product.clone();
+        match self.shared.products.revise(revision).await? {
             Ok(stored) => Ok(stored.then_some(product)),
             Err(Taken::Slug) => Err(CatalogError::SlugTaken),
             Err(Taken::Sku) => Err(CatalogError::SkuTaken),
         }
+    }
+
+    /// Gives the prices of the next version their marks; the periods that end.
+    async fn reprice(
+        &self,
+        old: &Product,
+        product: &mut Product,
+    ) -> Result<Vec<PricePeriod>, StoreError> {
+        let now = product.updated_at;
+        let past = if prices_move(old, product) {
+            let window = now.before(PRICE_WINDOW);
+            self.shared.prices.since(product.id, window).await?
+        } else {
+            Vec::new()
+        };
+        Ok(reprice(old, product, &past, now))
+    }
+
+    /// A product as it was written, put where its categories are now: they may have been moved between
+    /// the reading of `tree` and the writing, too late for the one who moves to see the product.
+    async fn settled(
+        &self,
+        written: Written,
+        tree: &Categories,
+        by: Actor,
+    ) -> Result<Written, CatalogError> {
+        if written.0.categories.is_empty()
+            || self.shared.categories.version().await? == tree.version
+        {
+            return Ok(written);
+        }
+        let tree = self.shared.categories.load().await?;
+        if tree.placed_all(&written.0.categories).is_none() {
+            return Ok(written);
+        }
+        let again = self.rewrite(written.0.id, IfMatch::Any, by, |old| Ok(old.into()));
+        Box::pin(again).await
     }
 
     /// Opens the stock of new variants and sets what was given; returns how all of them stand.
@@ -275,11 +369,22 @@ impl Catalog {
             .copied()
             .collect();
         stock.open_variants(product.id, &new).await?;
-        for (variant, units) in &plan.set {
+        let stands = |variant: &VariantId, units: u32| {
+            let level = present.get(variant);
+            level.is_none_or(|level| level.available.saturating_add(level.reserved) == units)
+        };
+        let changed = plan.set.iter();
+        let changed = changed.filter(|(variant, units)| !stands(variant, *units));
+        let setting = changed.map(|(variant, units)| async move {
+            let level = stock.set_on_hand(*variant, *units).await?;
+            Ok::<_, StoreError>((*variant, level))
+        });
+        // Several at once: one after the other, a thousand variants would take seconds.
+        let mut setting = futures_util::stream::iter(setting).buffer_unordered(AT_ONCE);
+        while let Some((variant, level)) = setting.try_next().await? {
             // Holds may have come since they were looked at.
-            if present.contains_key(variant) && stock.set_on_hand(*variant, *units).await?.is_none()
-            {
-                return Err(self.held(*variant).await?);
+            if level.is_none() {
+                return Err(self.held(variant).await?);
             }
         }
         if new.is_empty() && plan.set.is_empty() {

@@ -48,6 +48,18 @@ pub enum CatalogError {
         /// Units free.
         available: u32,
     },
+    /// There is no such category.
+    #[error("there is no such category")]
+    CategoryNotFound,
+    /// There is a category at that path.
+    #[error("there is a category at that path")]
+    CategoryTaken,
+    /// Products stand in the category.
+    #[error("{products} products stand in the category or below it")]
+    CategoryInUse {
+        /// How many.
+        products: u64,
+    },
     /// There is no such product type.
     #[error("there is no such product type")]
     TypeNotFound,
@@ -58,8 +70,8 @@ pub enum CatalogError {
     #[error("the built-in product type cannot be changed")]
     TypeBuiltIn,
     /// Products stand in the way of changing or removing their type.
-    #[error("products stand in the way")]
-    TypeInUse(Vec<Offender>),
+    #[error("{} of {} products stand in the way", .0.broken, .0.checked)]
+    TypeInUse(Box<TypeReport>),
     /// The index is being loaded.
     #[error("the catalogue is being loaded")]
     Loading,
@@ -77,8 +89,35 @@ impl From<mongodb::error::Error> for CatalogError {
     }
 }
 
+/// What a changed product type would do to the products that have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TypeReport {
+    /// Products of the type.
+    pub checked: u64,
+    /// Those that would break it.
+    pub broken: u64,
+    /// What they would break, by place and kind, the most frequent first; at most a hundred.
+    pub faults: Vec<TypeFault>,
+    /// The first twenty of them.
+    pub products: Vec<Offender>,
+}
+
+/// One way in which products break a changed type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TypeFault {
+    /// The place in the product; `*` stands for the place in a list.
+    #[schema(example = "/attributes/grams")]
+    pub pointer: String,
+    /// What is wrong, for programs.
+    pub code: String,
+    /// In how many products.
+    pub products: u64,
+}
+
 /// A product that stands in the way of changing its type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Offender {
     /// The product's id.
@@ -95,6 +134,7 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::ProductNotFound
             | CatalogError::VariantNotFound
+            | CatalogError::CategoryNotFound
             | CatalogError::TypeNotFound => Self::not_found().detail(detail),
             CatalogError::VariantRequired => Self::field("/variantId", "required", detail),
             CatalogError::Invalid(faults) => Self::invalid(faults),
@@ -116,12 +156,16 @@ impl From<CatalogError> for Problem {
                 .with("reserved", &reserved)
                 .with("available", &available),
             CatalogError::TypeTaken => Self::new(Code::TypeTaken),
-            CatalogError::TypeInUse(products) => Self::new(Code::TypeInUse)
-                .detail(format!(
-                    "{} products or more stand in the way",
-                    products.len()
-                ))
-                .with("products", &products),
+            CatalogError::CategoryTaken => Self::new(Code::CategoryTaken),
+            CatalogError::CategoryInUse { products } => Self::new(Code::CategoryInUse)
+                .detail(detail)
+                .with("productCount", &products),
+            CatalogError::TypeInUse(report) => Self::new(Code::TypeInUse)
+                .detail(detail)
+                .with("checked", &report.checked)
+                .with("broken", &report.broken)
+                .with("faults", &report.faults)
+                .with("products", &report.products),
             CatalogError::Loading => Self::new(Code::NotReady)
                 .detail(detail)
                 .retry_after(std::time::Duration::from_secs(1)),

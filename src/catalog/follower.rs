@@ -18,7 +18,7 @@ use super::{
     live::{Live, Rebuilt},
     model::{Product, TypeId, Types},
     stock,
-    store::{PRODUCT_TYPES, PRODUCTS, ProductTypes, Products},
+    store::{CATEGORIES, CategoryTrees, PRODUCT_TYPES, PRODUCTS, ProductTypes, Products},
 };
 use crate::{
     id::{ProductId, VariantId},
@@ -50,6 +50,8 @@ impl Drop for Follower {
 pub(super) struct Sources {
     /// Products.
     pub(super) products: Products,
+    /// The tree of categories.
+    pub(super) categories: CategoryTrees,
     /// Product types.
     pub(super) types: ProductTypes,
     /// Stock.
@@ -62,6 +64,7 @@ enum Seen {
     ProductGone(ProductId),
     Stock(VariantId, Option<ProductId>, u32),
     Type(TypeId),
+    Categories,
     Nothing,
 }
 
@@ -72,6 +75,7 @@ struct Backlog {
     gone: HashSet<ProductId>,
     stock: HashMap<VariantId, (Option<ProductId>, u32)>,
     types: HashSet<TypeId>,
+    categories: bool,
 }
 
 impl Follower {
@@ -137,7 +141,8 @@ async fn load(live: &Live, sources: &Sources, feed: &mut Subscription) -> Result
 }
 
 async fn rebuild(sources: &Sources) -> Result<Rebuilt, StoreError> {
-    let mut rebuilt = Rebuilt::new(Types::new(sources.types.all().await?));
+    let categories = sources.categories.load().await?;
+    let mut rebuilt = Rebuilt::new(Types::new(sources.types.all().await?), categories);
     let mut products = read_ahead(sources.products.all().await?);
     let mut units = read_ahead(sources.stock.available_of_all().await?);
     while let Some(batch) = units.recv().await {
@@ -199,6 +204,7 @@ impl Backlog {
             Seen::Type(id) => {
                 self.types.insert(id);
             }
+            Seen::Categories => self.categories = true,
             Seen::Nothing => {}
         }
     }
@@ -218,6 +224,9 @@ impl Backlog {
         }
         for id in self.types {
             take_in(live, sources, Seen::Type(id)).await?;
+        }
+        if self.categories {
+            take_in(live, sources, Seen::Categories).await?;
         }
         Ok(())
     }
@@ -248,6 +257,7 @@ async fn take_in(live: &Live, sources: &Sources, seen: Seen) -> Result<(), Store
                 live.product_changed(&product, None);
             }
         }
+        Seen::Categories => live.categories_changed(sources.categories.load().await?),
         Seen::Nothing => {}
     }
     Ok(())
@@ -260,6 +270,7 @@ fn see(change: &Change) -> Seen {
         (stock::COLLECTION, Bson::ObjectId(id)) => {
             see_stock(change, VariantId::from_object_id(*id)).unwrap_or(Seen::Nothing)
         }
+        (CATEGORIES, _) => Seen::Categories,
         (PRODUCT_TYPES, Bson::String(id)) => id.parse().map_or(Seen::Nothing, Seen::Type),
         _ => Seen::Nothing,
     }

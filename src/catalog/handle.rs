@@ -1,18 +1,24 @@
 //! The catalogue's handle: what carts, checkouts and handlers ask of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use actix_web::http::header::HeaderValue;
+use tokio::sync::Notify;
 
 use super::{
     CatalogError, Offer, Stock,
+    bulk::BulkEdits,
     follower::{Follower, Sources},
     live::{Live, TypeTable},
-    model::{Product, Schemas, Status},
-    store::{ProductTypes, Products, StockMoves},
-    view::{Encoded, Levels, Shelved},
+    model::{Categories, Product, Schemas, Status},
+    store::{CategoryTrees, Prices, ProductTypes, Products, StockMoves},
+    view::{Audience, Encoded, Levels, Shelved},
 };
 use crate::{
+    audit::Audit,
     config::{CatalogConfig, Config},
     id::{ProductId, VariantId},
     money::Currency,
@@ -39,6 +45,14 @@ pub(super) struct Shared {
     pub(super) products: Products,
     pub(super) types: ProductTypes,
     pub(super) moves: StockMoves,
+    pub(super) categories: CategoryTrees,
+    pub(super) prices: Prices,
+    pub(super) audit: Audit,
+    pub(super) bulk: BulkEdits,
+    /// Wakes this node's worker.
+    pub(super) wake: Notify,
+    /// Whether the server is about to stop.
+    pub(super) stopping: Arc<AtomicBool>,
     pub(super) stock: Stock,
     pub(super) schemas: Schemas,
     pub(super) live: Arc<Live>,
@@ -65,7 +79,9 @@ impl Catalog {
         let live = Arc::new(Live::new(config.catalog.cache_mib.saturating_mul(MIB)));
         let products = Products::new(mongo);
         let types = ProductTypes::new(mongo);
+        let categories = CategoryTrees::new(mongo);
         let sources = Sources {
+            categories: categories.clone(),
             products: products.clone(),
             types: types.clone(),
             stock: stock.clone(),
@@ -76,6 +92,12 @@ impl Catalog {
                 products,
                 types,
                 moves: StockMoves::new(mongo),
+                categories,
+                prices: Prices::new(mongo),
+                audit: Audit::new(mongo),
+                bulk: BulkEdits::new(mongo),
+                wake: Notify::new(),
+                stopping: Arc::default(),
                 stock: stock.clone(),
                 schemas: Schemas::default(),
                 live,
@@ -146,7 +168,7 @@ impl Catalog {
                     variant: variant.id,
                     sku: variant.sku.clone(),
                     title: product.title.clone(),
-                    image: product.images.first().cloned(),
+                    image: product.image_of(variant).cloned(),
                     options: variant.options.clone(),
                     unit_price: variant.price,
                     available: level.map_or(0, |level| level.available),
@@ -212,6 +234,18 @@ impl Catalog {
         self.shelved(product.id).await
     }
 
+    /// The product that had this slug before, for those whom it may be shown to.
+    pub(super) async fn formerly(
+        &self,
+        slug: &str,
+        audience: Audience,
+    ) -> Result<Option<Product>, StoreError> {
+        let found = self.shared.products.find_by_former_slug(slug).await?;
+        let shown =
+            |product: &Product| audience == Audience::Staff || product.status == Status::Active;
+        Ok(found.filter(shown))
+    }
+
     async fn read(&self, id: ProductId) -> Result<Option<Shelved>, StoreError> {
         let Some(product) = self.shared.products.find(id).await? else {
             return Ok(None);
@@ -263,7 +297,7 @@ impl Catalog {
     /// The encoded tree of categories.
     pub(super) fn tree(
         &self,
-        encode: impl FnOnce(&std::collections::BTreeMap<String, u64>) -> Encoded,
+        encode: impl FnOnce(&std::collections::BTreeMap<String, u64>, &Categories) -> Encoded,
     ) -> Result<Arc<Encoded>, CatalogError> {
         if self.is_ready() {
             Ok(self.shared.live.tree(encode))

@@ -15,7 +15,7 @@ use std::{
 use super::{
     cache::{Pages, Shelf},
     index::{CatalogIndex, FieldDeclaration, IndexedProduct, Rebuild, TypeFields},
-    model::{Product, ProductType, Status, TypeId, Types},
+    model::{Categories, Product, ProductType, Status, TypeId, Types},
     registry::Registry,
     view::{Encoded, Levels},
 };
@@ -77,11 +77,13 @@ pub(super) struct Live {
     pub(super) pages: Pages,
     registry: RwLock<Registry>,
     types: RwLock<Arc<TypeTable>>,
+    categories: Mutex<Categories>,
     /// Counts changes of products and stock.
     generation: AtomicU64,
     /// Counts changes of products only.
     products_generation: AtomicU64,
     tree: Mutex<Option<(u64, Arc<Encoded>)>>,
+    brands: Mutex<Option<(u64, Arc<Encoded>)>>,
     ready: AtomicBool,
 }
 
@@ -91,14 +93,16 @@ pub(super) struct Rebuilt {
     index: Rebuild,
     registry: Registry,
     table: TypeTable,
+    categories: Categories,
 }
 
 impl Rebuilt {
-    /// Begins with the types.
-    pub(super) fn new(types: Types) -> Self {
+    /// Begins with the types and the tree of categories.
+    pub(super) fn new(types: Types, categories: Categories) -> Self {
         let table = TypeTable::new(types);
         let mut rebuilt = Self {
             table,
+            categories,
             ..Self::default()
         };
         for fields in rebuilt.table.fields.values() {
@@ -133,9 +137,11 @@ impl Live {
             pages: Pages::new(for_pages),
             registry: RwLock::default(),
             types: RwLock::default(),
+            categories: Mutex::default(),
             generation: AtomicU64::new(0),
             products_generation: AtomicU64::new(0),
             tree: Mutex::new(None),
+            brands: Mutex::new(None),
             ready: AtomicBool::new(false),
         }
     }
@@ -224,6 +230,21 @@ impl Live {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Takes in the tree of categories; an older version than the known one is not taken.
+    pub(super) fn categories_changed(&self, tree: Categories) {
+        {
+            let mut known = self
+                .categories
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if tree.version >= known.version {
+                *known = tree;
+            }
+        }
+        self.products_generation.fetch_add(1, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
     /// Forgets a type.
     pub(super) fn type_removed(&self, id: &TypeId) {
         {
@@ -237,6 +258,7 @@ impl Live {
     /// Shows a picture made from the database in the place of the present one.
     pub(super) fn replace_with(&self, rebuilt: Rebuilt) {
         self.shelf.forget_all();
+        self.categories_changed(rebuilt.categories);
         {
             let mut registry = self.registry_mut();
             *registry = rebuilt.registry;
@@ -252,7 +274,7 @@ impl Live {
     /// The tree of categories as `encode` shows the counts; made again once products have changed.
     pub(super) fn tree(
         &self,
-        encode: impl FnOnce(&BTreeMap<String, u64>) -> Encoded,
+        encode: impl FnOnce(&BTreeMap<String, u64>, &Categories) -> Encoded,
     ) -> Arc<Encoded> {
         let generation = self.products_generation.load(Ordering::Acquire);
         let mut kept = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
@@ -262,9 +284,32 @@ impl Live {
             return tree.clone();
         }
         let counts = self.registry().category_counts();
-        let tree = Arc::new(encode(&counts));
+        let categories = self
+            .categories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let tree = Arc::new(encode(&counts, &categories));
+        drop(categories);
         *kept = Some((generation, tree.clone()));
         tree
+    }
+
+    /// The brands as `encode` shows the counts; made again once products have changed.
+    pub(super) fn brands(
+        &self,
+        encode: impl FnOnce(&BTreeMap<Arc<str>, u64>) -> Encoded,
+    ) -> Arc<Encoded> {
+        let generation = self.products_generation.load(Ordering::Acquire);
+        let mut kept = self.brands.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, brands)) = kept.as_ref()
+            && *of == generation
+        {
+            return brands.clone();
+        }
+        let counts = self.registry().brand_counts();
+        let brands = Arc::new(encode(&counts));
+        *kept = Some((generation, brands.clone()));
+        brands
     }
 
     fn registry(&self) -> RwLockReadGuard<'_, Registry> {

@@ -9,7 +9,9 @@
 //!
 //! A stock document outlives its variant: orders and returns keep pointing at it.
 
+mod bulk;
 mod cache;
+mod category_editor;
 mod editor;
 mod error;
 mod follower;
@@ -17,10 +19,13 @@ mod handle;
 mod http;
 mod import;
 pub mod index;
+mod journal;
 mod live;
 pub mod model;
 mod offer;
+mod progress;
 mod registry;
+mod related;
 mod room;
 mod stock;
 mod store;
@@ -28,29 +33,38 @@ mod store;
 mod tests;
 mod type_editor;
 mod view;
+mod worker;
 
 pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
 pub use http::routes;
 pub use import::{
-    BrokenMapping, Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState,
-    Importer, Level, Mapping, Progress, ReportLine,
+    BrokenMapping, Counts, Difference, Exporter, Format, ImportError, ImportJob, ImportPlan,
+    ImportState, Importer, Level, Mapping, Progress, ReportLine, StoredFile,
 };
 pub use model::WriteProductType;
 pub use offer::{Image, Offer, Options};
 pub use room::StockRoom;
 pub use stock::{HoldLimits, HoldLine, Holder, Shortage, Stock, StockLevel};
+pub use worker::JobWorker;
 
 use crate::mongo::schema;
 
 /// The collections whose changes the catalogue follows.
-pub const FED: [&str; 3] = [store::PRODUCTS, store::PRODUCT_TYPES, stock::COLLECTION];
+pub const FED: [&str; 4] = [
+    store::PRODUCTS,
+    store::PRODUCT_TYPES,
+    store::CATEGORIES,
+    stock::COLLECTION,
+];
 
 /// The collections of this room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
     [
-        vec![stock::collection(), import::collection()],
+        vec![stock::collection()],
+        import::collections(),
+        bulk::collections(),
         store::collections(),
     ]
     .concat()

@@ -34,7 +34,7 @@ pub struct Offer {
     pub sku: String,
     /// The product's title.
     pub title: String,
-    /// The product's first picture.
+    /// The variant's own picture, else the product's first.
     pub image: Option<Image>,
     /// The variant's own options; empty for a product without options.
     pub options: Options,

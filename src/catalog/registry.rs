@@ -16,6 +16,7 @@ pub(super) struct Registry {
     products: HashMap<ProductId, Row>,
     variants: HashMap<VariantId, Units>,
     categories: Branches,
+    brands: HashSet<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -24,6 +25,8 @@ struct Row {
     variants: Variants,
     /// The number of its categories.
     categories: u32,
+    /// Shared by all products of the brand.
+    brand: Option<Arc<str>>,
     active: bool,
 }
 
@@ -87,10 +90,30 @@ impl Registry {
             version: product.version,
             variants: Variants::of(product),
             categories: self.categories.number(&product.categories),
+            brand: product.brand.as_deref().map(|brand| self.brand(brand)),
             active: product.status == Status::Active,
         };
         self.products.insert(product.id, row);
         true
+    }
+
+    fn brand(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.brands.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        self.brands.insert(new.clone());
+        new
+    }
+
+    /// How many active products each brand has.
+    pub(super) fn brand_counts(&self) -> BTreeMap<Arc<str>, u64> {
+        let mut counts = BTreeMap::new();
+        let active = self.products.values().filter(|row| row.active);
+        for brand in active.filter_map(|row| row.brand.as_ref()) {
+            *counts.entry(brand.clone()).or_default() += 1;
+        }
+        counts
     }
 
     /// Forgets a product.

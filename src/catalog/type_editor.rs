@@ -2,19 +2,34 @@
 //! is rewritten silently. The check reads every product of the type; a product written at the same
 //! moment is checked against the type it found.
 
-use std::sync::Arc;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures_util::TryStreamExt;
 
 use super::{
     Catalog, CatalogError,
-    error::Offender,
+    error::{Offender, TypeFault, TypeReport},
+    journal::type_entry,
     model::{Product, ProductType, Schema, TypeId, WriteProductType, check_type},
+    store::TypeChange,
 };
-use crate::{clock::Timestamp, http::IfMatch, problem::FieldError};
+use crate::{
+    audit::{Action, Actor},
+    clock::Timestamp,
+    http::IfMatch,
+    problem::FieldError,
+};
 
 /// The most products named that stand in the way.
 const MAX_OFFENDERS: usize = 20;
+/// The most ways of breaking a type that are told.
+const MAX_FAULTS: usize = 100;
+/// The most ways of breaking a type that are counted.
+const MAX_KINDS: usize = 10_000;
 
 impl Catalog {
     /// Adds a product type.
@@ -24,6 +39,7 @@ impl Catalog {
     pub(super) async fn create_type(
         &self,
         written: WriteProductType,
+        by: Actor,
     ) -> Result<Arc<ProductType>, CatalogError> {
         let id = match written.id.as_deref().map(str::parse::<TypeId>) {
             Some(Ok(id)) => id,
@@ -33,14 +49,17 @@ impl Catalog {
         check_type(&written).map_err(CatalogError::Invalid)?;
         let now = Timestamp::now();
         let product_type = Arc::new(typed(id, written, 1, (now, now)));
-        if product_type.id.is_generic() || !self.shared.types.insert(&product_type).await? {
+        let entry = type_entry(by, Action::Created, None, Some(&product_type));
+        let insert = TypeChange::Insert(product_type.as_ref().into());
+        if product_type.id.is_generic() || !self.shared.types.change(insert, entry).await? {
             return Err(CatalogError::TypeTaken);
         }
         self.shared.live.type_changed(product_type.clone());
         Ok(product_type)
     }
 
-    /// Puts a product type in the place of the present one.
+    /// Puts a product type in the place of the present one. Products that would break it stay as they are
+    /// where `despite` says so, and are to be put right when they are next written.
     ///
     /// # Errors
     /// `TypeNotFound`, `TypeBuiltIn`, `Stale`, `Invalid`; `TypeInUse` where products would break it.
@@ -49,7 +68,47 @@ impl Catalog {
         id: &TypeId,
         condition: IfMatch,
         written: WriteProductType,
+        despite: bool,
+        by: Actor,
     ) -> Result<Arc<ProductType>, CatalogError> {
+        let (old, product_type) = self.next_type(id, condition, written).await?;
+        let report = self.would_break(&product_type).await?;
+        if report.broken > 0 && !despite {
+            return Err(CatalogError::TypeInUse(Box::new(report)));
+        }
+        let mut entry = type_entry(by, Action::Updated, Some(&old), Some(&product_type));
+        if report.broken > 0 {
+            entry.reason = Some(format!("despite {} products that break it", report.broken));
+        }
+        let replace = TypeChange::Replace(product_type.as_ref().into(), old.version);
+        if !self.shared.types.change(replace, entry).await? {
+            return Err(CatalogError::Contended);
+        }
+        self.shared.live.type_changed(product_type.clone());
+        Ok(product_type)
+    }
+
+    /// What putting a product type in the place of the present one would do; nothing is written.
+    ///
+    /// # Errors
+    /// `TypeNotFound`, `TypeBuiltIn`, `Stale`, `Invalid`.
+    pub(super) async fn try_type(
+        &self,
+        id: &TypeId,
+        condition: IfMatch,
+        written: WriteProductType,
+    ) -> Result<TypeReport, CatalogError> {
+        let (_old, product_type) = self.next_type(id, condition, written).await?;
+        self.would_break(&product_type).await
+    }
+
+    /// The present version of a type and the next one.
+    async fn next_type(
+        &self,
+        id: &TypeId,
+        condition: IfMatch,
+        written: WriteProductType,
+    ) -> Result<(Arc<ProductType>, Arc<ProductType>), CatalogError> {
         let old = self.changeable_type(id).await?;
         if !condition.allows(old.version) {
             return Err(CatalogError::Stale {
@@ -68,33 +127,30 @@ impl Catalog {
         let version = old.version.saturating_add(1);
         let times = (old.created_at, Timestamp::now());
         let product_type = Arc::new(typed(id.clone(), written, version, times));
-        self.refuse_broken_products(&product_type).await?;
-        let replaced = self.shared.types.replace(&product_type, old.version);
-        if !replaced.await? {
-            return Err(CatalogError::Contended);
-        }
-        self.shared.live.type_changed(product_type.clone());
-        Ok(product_type)
+        Ok((old, product_type))
     }
 
     /// Removes a product type that no product has.
     ///
     /// # Errors
     /// `TypeNotFound`, `TypeBuiltIn`, `TypeInUse`.
-    pub(super) async fn delete_type(&self, id: &TypeId) -> Result<(), CatalogError> {
-        self.changeable_type(id).await?;
+    pub(super) async fn delete_type(&self, id: &TypeId, by: Actor) -> Result<(), CatalogError> {
+        let old = self.changeable_type(id).await?;
         let mut products = self.shared.products.of_type(id).await?;
-        let mut offenders = Vec::new();
+        let mut report = TypeReport::default();
         while let Some(product) = products.try_next().await? {
-            offenders.push(offender(&product, Vec::new()));
-            if offenders.len() == MAX_OFFENDERS {
-                break;
+            report.checked += 1;
+            report.broken += 1;
+            if report.products.len() < MAX_OFFENDERS {
+                report.products.push(offender(&product, Vec::new()));
             }
         }
-        if !offenders.is_empty() {
-            return Err(CatalogError::TypeInUse(offenders));
+        if report.broken > 0 {
+            return Err(CatalogError::TypeInUse(Box::new(report)));
         }
-        if !self.shared.types.delete(id).await? {
+        let entry = type_entry(by, Action::Deleted, Some(&old), None);
+        let delete = TypeChange::Delete(id.clone());
+        if !self.shared.types.change(delete, entry).await? {
             return Err(CatalogError::TypeNotFound);
         }
         self.shared.live.type_removed(id);
@@ -131,7 +187,8 @@ impl Catalog {
         })
     }
 
-    async fn refuse_broken_products(&self, changed: &ProductType) -> Result<(), CatalogError> {
+    /// Holds every product of a type against its next version.
+    async fn would_break(&self, changed: &ProductType) -> Result<TypeReport, CatalogError> {
         let schema = Schema::compile(&changed.attributes, changed.axes()).map_err(|broken| {
             invalid(
                 &format!("/attributes{}", broken.pointer),
@@ -140,22 +197,50 @@ impl Catalog {
             )
         })?;
         let mut products = self.shared.products.of_type(&changed.id).await?;
-        let mut offenders = Vec::new();
+        let mut report = TypeReport::default();
+        let mut kinds: BTreeMap<(String, String), u64> = BTreeMap::new();
         while let Some(product) = products.try_next().await? {
-            let faults = broken_by(&product, changed, &schema);
-            if !faults.is_empty() {
-                offenders.push(offender(&product, faults));
+            report.checked += 1;
+            let mut faults = broken_by(&product, changed, &schema);
+            if faults.is_empty() {
+                continue;
             }
-            if offenders.len() == MAX_OFFENDERS {
-                break;
+            report.broken += 1;
+            let found: BTreeSet<_> = faults
+                .iter()
+                .map(|fault| (without_places(&fault.pointer), fault.code.clone()))
+                .collect();
+            for kind in found {
+                // What comes to be too many kinds to be told is left out.
+                if kinds.len() < MAX_KINDS || kinds.contains_key(&kind) {
+                    *kinds.entry(kind).or_default() += 1;
+                }
+            }
+            if report.products.len() < MAX_OFFENDERS {
+                faults.truncate(MAX_OFFENDERS);
+                report.products.push(offender(&product, faults));
             }
         }
-        if offenders.is_empty() {
-            Ok(())
-        } else {
-            Err(CatalogError::TypeInUse(offenders))
-        }
+        let faults = kinds.into_iter();
+        report.faults = faults
+            .map(|((pointer, code), products)| TypeFault {
+                pointer,
+                code,
+                products,
+            })
+            .collect();
+        report.faults.sort_by_key(|fault| Reverse(fault.products));
+        report.faults.truncate(MAX_FAULTS);
+        Ok(report)
     }
+}
+
+/// A pointer with `*` for each place in a list: `/variants/7/options/size` is `/variants/*/options/size`.
+fn without_places(pointer: &str) -> String {
+    let number = |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit());
+    let tokens = pointer.split('/');
+    let tokens = tokens.map(|token| if number(token) { "*" } else { token });
+    tokens.collect::<Vec<_>>().join("/")
 }
 
 /// What a product breaks of a changed type.
@@ -178,7 +263,6 @@ fn broken_by(product: &Product, changed: &ProductType, schema: &Schema) -> Vec<F
             }
         }
     }
-    faults.truncate(MAX_OFFENDERS);
     faults
 }
 

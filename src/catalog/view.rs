@@ -43,6 +43,9 @@ pub(super) struct ProductView<'a> {
     price: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     compare_at_price: Option<Money>,
+    /// The lowest price of the thirty days before the present price began; beside `compareAtPrice`.
+    #[serde(rename = "lowestPrice30Days", skip_serializing_if = "Option::is_none")]
+    lowest_price: Option<Money>,
     #[schema(value_type = Object)]
     attributes: &'a Attributes,
     options: &'a [String],
@@ -65,6 +68,13 @@ pub(super) struct VariantView<'a> {
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     options: &'a Options,
     price: Money,
+    /// The lowest price of the thirty days before the present price began; beside the product's
+    /// `compareAtPrice`.
+    #[serde(rename = "lowestPrice30Days", skip_serializing_if = "Option::is_none")]
+    lowest_price: Option<Money>,
+    /// Its own picture, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a Image>,
     stock: StockView,
 }
 
@@ -110,11 +120,14 @@ impl StockView {
 impl<'a> ProductView<'a> {
     /// Shows a product with its stock.
     pub(super) fn new(product: &'a Product, levels: &Levels, audience: Audience) -> Self {
+        let on_sale = product.compare_at_price.is_some();
         let variants = product.variants.iter().map(|variant| VariantView {
             id: variant.id,
             sku: &variant.sku,
             options: &variant.options,
             price: variant.price,
+            lowest_price: variant.price_mark.lowest_before.filter(|_| on_sale),
+            image: variant.image.as_ref(),
             stock: StockView::of(levels.get(&variant.id), audience),
         });
         let variants: Vec<_> = variants.collect();
@@ -130,6 +143,7 @@ impl<'a> ProductView<'a> {
             brand: product.brand.as_deref(),
             price: product.price,
             compare_at_price: product.compare_at_price,
+            lowest_price: product.price_mark.lowest_before.filter(|_| on_sale),
             attributes: &product.attributes,
             options: &product.options,
             stock: variants.iter().map(|v| v.stock).fold(none, StockView::plus),
@@ -254,8 +268,9 @@ pub(super) struct Shelved {
     pub(super) active: bool,
     /// The body that everyone sees; for a product that is not on sale, nobody.
     pub(super) body: Encoded,
+    /// The paths of its categories.
+    pub(super) categories: Vec<String>,
     title: String,
-    image: Option<Image>,
     variants: Vec<ShelvedVariant>,
 }
 
@@ -265,6 +280,7 @@ struct ShelvedVariant {
     sku: String,
     options: Options,
     price: Money,
+    image: Option<Image>,
     available: u32,
 }
 
@@ -285,6 +301,7 @@ impl Shelved {
             sku: variant.sku.clone(),
             options: variant.options.clone(),
             price: variant.price,
+            image: product.image_of(variant).cloned(),
             available: levels.get(&variant.id).map_or(0, |level| level.available),
         });
         Ok(Self {
@@ -292,8 +309,8 @@ impl Shelved {
             slug: product.slug.clone(),
             active,
             body: Encoded::new(tag(product, levels, Audience::Public), body),
+            categories: product.categories.clone(),
             title: product.title.clone(),
-            image: product.images.first().cloned(),
             variants: variants.collect(),
         })
     }
@@ -306,7 +323,7 @@ impl Shelved {
             variant,
             sku: found.sku.clone(),
             title: self.title.clone(),
-            image: self.image.clone(),
+            image: found.image.clone(),
             options: found.options.clone(),
             unit_price: found.price,
             available: found.available,

@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::Failure;
 use crate::{
+    audit::Actor,
     catalog::{
         Counts, Exporter, Format, ImportJob, ImportPlan, Importer, Mapping, Progress,
         WriteProductType,
@@ -45,7 +46,7 @@ pub(super) struct ImportArguments {
 /// Where everything goes.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// The file to write; `-` is standard output.
+    /// The file to write, CSV or JSON Lines by its name; `-` is standard output.
     file: PathBuf,
 }
 
@@ -114,6 +115,7 @@ fn plan_of(arguments: &ImportArguments) -> Result<ImportPlan, Failure> {
         mapping,
         dry_run: arguments.dry_run,
         report: arguments.report.clone(),
+        by: Actor::CommandLine,
     })
 }
 
@@ -166,7 +168,8 @@ fn print_counts(job: &ImportJob, reported: bool) {
 }
 
 pub(super) async fn export(mongo: &Mongo, arguments: ExportArguments) -> Result<(), Failure> {
-    let mut lines = Box::pin(Exporter::new(mongo).lines().await?);
+    let format = Format::of_name(&arguments.file.to_string_lossy());
+    let mut lines = Box::pin(Exporter::new(mongo).rows(format).await?);
     let mut file: Box<dyn tokio::io::AsyncWrite + Unpin> = if arguments.file.as_os_str() == "-" {
         Box::new(tokio::io::stdout())
     } else {

@@ -22,12 +22,12 @@ const MAX_DEPTH: u32 = 40;
 
 /// A JSON body, decoded into `T` and validated.
 ///
-/// Refuses with 415 another content type, 413 more than [`MAX_BODY_BYTES`], 400 what is not JSON,
-/// 422 what breaks a rule.
+/// Refuses with 415 another content type, 413 more than `MOST` bytes ([`MAX_BODY_BYTES`] where nothing is
+/// said), 400 what is not JSON, 422 what breaks a rule.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct Body<T, const MOST: usize = MAX_BODY_BYTES>(pub T);
 
-impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + Validate + 'static, const MOST: usize> FromRequest for Body<T, MOST> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -36,7 +36,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         let payload = payload.take();
         Box::pin(async move {
             typed?;
-            let bytes = read_body(payload).await?;
+            let bytes = read_at_most(payload, MOST).await?;
             let value = parse_json(&bytes)?;
             refuse_list(&bytes)?;
             checked(&value)?;
@@ -94,16 +94,22 @@ fn check_content_type(request: &HttpRequest) -> Result<(), Problem> {
 /// # Errors
 /// 413 beyond that, 400 where the body breaks off.
 pub async fn read_body(payload: Payload) -> Result<web::BytesMut, Problem> {
-    let too_large = || {
-        Problem::new(Code::BodyTooLarge)
-            .detail(format!("a body may have {MAX_BODY_BYTES} bytes at most"))
-    };
+    read_at_most(payload, MAX_BODY_BYTES).await
+}
+
+/// Reads a body as it comes, up to `most` bytes.
+///
+/// # Errors
+/// 413 beyond that, 400 where the body breaks off.
+pub async fn read_at_most(payload: Payload, most: usize) -> Result<web::BytesMut, Problem> {
+    let too_large =
+        || Problem::new(Code::BodyTooLarge).detail(format!("a body may have {most} bytes at most"));
     let mut payload = payload;
     let mut bytes = web::BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk
             .map_err(|error| Problem::new(Code::MalformedRequest).caused_by(error.to_string()))?;
-        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+        if bytes.len() + chunk.len() > most {
             return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);

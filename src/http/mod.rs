@@ -9,7 +9,7 @@ mod pointer;
 mod query;
 mod request;
 
-pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_body};
+pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};
 pub use client::{ClientAddress, TrustedProxies};
 pub use etag::{IfMatch, etag, not_modified};
 pub use limits::{RateClass, RateLimits};

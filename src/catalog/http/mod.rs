@@ -1,6 +1,7 @@
 //! The catalogue over HTTP.
 
 mod answer;
+mod brands;
 mod categories;
 mod images;
 mod list;
@@ -14,9 +15,12 @@ use utoipa_actix_web::service_config::ServiceConfig as Table;
 /// Registers the room's routes. Those with a word in a product's place come before `{id}`.
 pub fn routes(table: &mut Table) {
     super::import::routes(table);
+    super::bulk::routes(table);
     table
         .service(list::list_products)
         .service(list::suggest_products)
+        .service(read::related_products)
+        .service(read::price_history)
         .service(read::read_product)
         .service(write::create_product)
         .service(write::replace_product)
@@ -24,10 +28,16 @@ pub fn routes(table: &mut Table) {
         .service(write::archive_product)
         .service(stock::change_stock)
         .service(types::list_types)
+        .service(types::infer_type)
         .service(types::read_type)
         .service(types::create_type)
         .service(types::replace_type)
         .service(types::delete_type)
         .service(categories::list_categories)
+        .service(categories::create_category)
+        .service(categories::move_category)
+        .service(categories::change_category)
+        .service(categories::delete_category)
+        .service(brands::list_brands)
         .service(images::demo_image);
 }

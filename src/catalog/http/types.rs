@@ -11,17 +11,23 @@ use serde::Deserialize;
 
 use crate::{
     accounts::Staff,
+    audit::Actor,
     catalog::{
         Catalog, CatalogError,
-        model::{ProductType, TypeId, WriteProductType},
+        error::TypeReport,
+        import::infer_from_lines,
+        model::{InvalidTypeId, ProductType, TypeId, WriteProductType},
     },
-    http::{Body, IfMatch, Params, etag},
+    http::{Body, IfMatch, Params, etag, invalid_parameter, read_at_most},
     page::{Limit, Page, decode_cursor, encode_cursor},
     problem::{Problem, ProblemBody},
 };
 
 /// The name of the list, which its cursors carry.
 const LIST: &str = "product-types";
+
+/// The most bytes of data that a type is made from.
+const MAX_SAMPLE: usize = 8 * 1024 * 1024;
 
 /// A page of product types.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -117,11 +123,13 @@ pub(super) async fn read_type(
 ))]
 #[post("/api/product-types")]
 pub(super) async fn create_type(
-    _staff: Staff,
+    Staff(principal): Staff,
     Body(product_type): Body<WriteProductType>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
-    let created = catalog.create_type(product_type).await?;
+    let created = catalog
+        .create_type(product_type, Actor::User(principal.user))
+        .await?;
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/api/product-types/{}", created.id)));
     Ok(shown(response, &created))
@@ -129,20 +137,23 @@ pub(super) async fn create_type(
 
 /// Replaces a product type.
 ///
-/// Refused where present products would break it: `products` lists up to 20 of them, each with what
-/// it breaks.
+/// Nothing is rewritten silently. Refused where present products would break it: `broken` of `checked`
+/// products, `faults` by place, and in `products` the first 20 with what each breaks. With `dryRun=true`
+/// the same report is the answer and nothing is written; with `force=true` the type is replaced, and the
+/// products stay as they are until they are next written.
 #[utoipa::path(tag = "product types", request_body = WriteProductType,
     params(
         ("id" = String, Path),
+        ReplaceParams,
         ("If-Match" = Option<String>, Header, description = "The tag of the version to be replaced"),
     ),
     security(("bearer" = [])), responses(
-    (status = OK, body = ProductType, headers(("ETag" = String))),
+    (status = OK, body = Replaced, headers(("ETag" = String))),
     (status = BAD_REQUEST, body = ProblemBody),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody),
-    (status = CONFLICT, body = ProblemBody, description = "`product_type_in_use` with `products`; `conflict` for the built-in type"),
+    (status = CONFLICT, body = ProblemBody, description = "`product_type_in_use` with the report; `conflict` for the built-in type"),
     (status = PRECONDITION_FAILED, body = ProblemBody),
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
@@ -150,16 +161,93 @@ pub(super) async fn create_type(
 ))]
 #[put("/api/product-types/{id}")]
 pub(super) async fn replace_type(
-    _staff: Staff,
+    Staff(principal): Staff,
     id: web::Path<String>,
+    Params(how): Params<ReplaceParams>,
     condition: IfMatch,
     Body(product_type): Body<WriteProductType>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
-    let replaced = catalog
-        .replace_type(&parsed(&id)?, condition, product_type)
-        .await?;
-    Ok(shown(HttpResponse::Ok(), &replaced))
+    let id = parsed(&id)?;
+    if how.dry_run {
+        let report = catalog.try_type(&id, condition, product_type).await?;
+        return Ok(HttpResponse::Ok().json(report));
+    }
+    let by = Actor::User(principal.user);
+    let replaced = catalog.replace_type(&id, condition, product_type, how.force, by);
+    Ok(shown(HttpResponse::Ok(), &*replaced.await?))
+}
+
+/// How a type is replaced.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+struct ReplaceParams {
+    /// Only say which products would break it.
+    #[serde(default)]
+    dry_run: bool,
+    /// Replace it though products break it.
+    #[serde(default)]
+    force: bool,
+}
+
+/// The type, or the report of a dry run.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(as = ReplacedProductType)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the two forms of the answer")]
+enum Replaced {
+    /// What stands now.
+    Type(ProductType),
+    /// What would break.
+    Report(TypeReport),
+}
+
+/// From what a type is made.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct InferParams {
+    /// The id of the type to be made.
+    #[param(example = "t-shirt")]
+    id: String,
+    /// Make it from the products that have this type, instead of from the body.
+    from: Option<String>,
+}
+
+/// Makes a product type from data, and writes nothing: JSON Schema, labels, which fields to filter by.
+///
+/// The data is the body, JSON Lines of at most 8 MiB, each line the attributes of one product; or, with
+/// `from`, the attributes of the products that have that type now (`generic`, for those that were written
+/// before there was a type). The answer can be changed and posted to `/api/product-types`.
+#[utoipa::path(tag = "product types", params(InferParams), security(("bearer" = [])),
+    request_body(content = Option<String>, content_type = "application/x-ndjson"), responses(
+    (status = OK, body = WriteProductType),
+    (status = BAD_REQUEST, body = ProblemBody),
+    (status = UNAUTHORIZED, body = ProblemBody),
+    (status = FORBIDDEN, body = ProblemBody),
+    (status = NOT_FOUND, body = ProblemBody),
+    (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNPROCESSABLE_ENTITY, body = ProblemBody, description = "A line is no object: `/lines/<number>`"),
+))]
+#[post("/api/product-types/infer")]
+pub(super) async fn infer_type(
+    _staff: Staff,
+    Params(wanted): Params<InferParams>,
+    payload: web::Payload,
+    catalog: web::Data<Catalog>,
+) -> Result<web::Json<WriteProductType>, Problem> {
+    let id: TypeId = wanted
+        .id
+        .parse()
+        .map_err(|error: InvalidTypeId| invalid_parameter("id", "type_id", error.to_string()))?;
+    let made = if let Some(from) = &wanted.from {
+        catalog.infer_from_products(&id, &parsed(from)?).await?
+    } else {
+        let body = read_at_most(payload.into_inner(), MAX_SAMPLE).await?;
+        infer_from_lines(&id, &body)?
+    };
+    Ok(web::Json(made))
 }
 
 /// Removes a product type that no product has.
@@ -172,10 +260,12 @@ pub(super) async fn replace_type(
 ))]
 #[delete("/api/product-types/{id}")]
 pub(super) async fn delete_type(
-    _staff: Staff,
+    Staff(principal): Staff,
     id: web::Path<String>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
-    catalog.delete_type(&parsed(&id)?).await?;
+    catalog
+        .delete_type(&parsed(&id)?, Actor::User(principal.user))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

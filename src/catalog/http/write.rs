@@ -8,6 +8,7 @@ use actix_web::{
 
 use crate::{
     accounts::Staff,
+    audit::Actor,
     catalog::{
         Catalog, CatalogError,
         editor::Written,
@@ -18,6 +19,10 @@ use crate::{
     id::ProductId,
     problem::{Problem, ProblemBody},
 };
+
+/// The most bytes of a written product: somewhat more than it may have once it is decoded, so that one of
+/// a thousand variants may be written as people format it.
+const MAX_WRITTEN: usize = 2 * 1024 * 1024;
 
 /// The product that an address names, by id or slug.
 async fn named(catalog: &Catalog, name: &str) -> Result<ProductId, CatalogError> {
@@ -50,11 +55,11 @@ fn written(mut response: HttpResponseBuilder, (product, levels): &Written) -> Ht
 ))]
 #[post("/api/products")]
 pub(super) async fn create_product(
-    _staff: Staff,
-    Body(product): Body<WriteProduct>,
+    Staff(principal): Staff,
+    Body(product): Body<WriteProduct, MAX_WRITTEN>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
-    let created = catalog.create(product).await?;
+    let created = catalog.create(product, Actor::User(principal.user)).await?;
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/api/products/{}", created.0.id)));
     Ok(written(response, &created))
@@ -84,14 +89,15 @@ pub(super) async fn create_product(
 ))]
 #[put("/api/products/{id}")]
 pub(super) async fn replace_product(
-    _staff: Staff,
+    Staff(principal): Staff,
     name: web::Path<String>,
     condition: IfMatch,
-    Body(product): Body<WriteProduct>,
+    Body(product): Body<WriteProduct, MAX_WRITTEN>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
     let id = named(&catalog, &name).await?;
-    let replaced = catalog.rewrite(id, condition, |_old| Ok(product.clone()));
+    let by = Actor::User(principal.user);
+    let replaced = catalog.rewrite(id, condition, by, |_old| Ok(product.clone()));
     Ok(written(HttpResponse::Ok(), &replaced.await?))
 }
 
@@ -117,14 +123,15 @@ pub(super) async fn replace_product(
 ))]
 #[patch("/api/products/{id}")]
 pub(super) async fn patch_product(
-    _staff: Staff,
+    Staff(principal): Staff,
     name: web::Path<String>,
     condition: IfMatch,
-    Body(patch): Body<PatchProduct>,
+    Body(patch): Body<PatchProduct, MAX_WRITTEN>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
     let id = named(&catalog, &name).await?;
-    let patched = catalog.rewrite(id, condition, |old| {
+    let by = Actor::User(principal.user);
+    let patched = catalog.rewrite(id, condition, by, |old| {
         let form = patch.apply(old).map_err(CatalogError::Invalid)?;
         // Decoded like a body, so that each faulty place is named alike.
         Ok(parse_json::<WriteProduct>(form.to_string().as_bytes())?)
@@ -147,13 +154,15 @@ pub(super) async fn patch_product(
 ))]
 #[delete("/api/products/{id}")]
 pub(super) async fn archive_product(
-    _staff: Staff,
+    Staff(principal): Staff,
     name: web::Path<String>,
     condition: IfMatch,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
     let id = named(&catalog, &name).await?;
-    let archived = catalog.archive(id, condition).await?;
+    let archived = catalog
+        .archive(id, condition, Actor::User(principal.user))
+        .await?;
     Ok(HttpResponse::NoContent()
         .insert_header((ETAG, etag(archived.version)))
         .finish())

@@ -1,13 +1,16 @@
-//! Exporting: every product in the shop's own shape, as JSON Lines that import again unchanged.
+//! Exporting: every product in the shop's own shape, as JSON Lines or CSV that import again unchanged.
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
-use super::super::{
-    model::{Product, WriteProduct, WriteStock},
-    stock::Stock,
-    store::Products,
+use super::{own_csv, read::Format};
+use crate::{
+    catalog::{
+        model::{Product, WriteProduct, WriteStock},
+        stock::Stock,
+        store::Products,
+    },
+    mongo::{Mongo, StoreError},
 };
-use crate::mongo::{Mongo, StoreError};
 
 /// Products whose stock is read at once.
 const CHUNK: usize = 200;
@@ -29,26 +32,51 @@ impl Exporter {
         }
     }
 
-    /// Every product, in the order of their ids, as chunks of JSON lines.
+    /// Every product, in the order of their ids, as chunks of rows; a CSV begins with its head line.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn lines(
+    pub async fn rows(
         &self,
+        format: Format,
     ) -> Result<impl Stream<Item = Result<Vec<u8>, StoreError>> + use<>, StoreError> {
         let (products, stock) = (self.products.all().await?, self.stock.clone());
         let chunks = products.map_err(StoreError::from).ready_chunks(CHUNK);
-        Ok(chunks.then(move |chunk| {
+        let head = match format {
+            Format::JsonLines => Vec::new(),
+            Format::Csv => csv_lines([own_csv::COLUMNS.map(str::to_owned).to_vec()])?,
+        };
+        let head = futures_util::stream::iter([Ok(head)]);
+        Ok(head.chain(chunks.then(move |chunk| {
             let stock = stock.clone();
             async move {
                 let chunk: Vec<Product> = chunk.into_iter().collect::<Result<_, _>>()?;
-                encode(&stock, chunk).await
+                encode(&stock, chunk, format).await
             }
-        }))
+        })))
     }
 }
 
-async fn encode(stock: &Stock, products: Vec<Product>) -> Result<Vec<u8>, StoreError> {
+fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged {
+        collection: "products",
+        reason: format!("cannot be written out: {error}"),
+    }
+}
+
+fn csv_lines(rows: impl IntoIterator<Item = Vec<String>>) -> Result<Vec<u8>, StoreError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).map_err(damaged)?;
+    }
+    writer.into_inner().map_err(damaged)
+}
+
+async fn encode(
+    stock: &Stock,
+    products: Vec<Product>,
+    format: Format,
+) -> Result<Vec<u8>, StoreError> {
     let variants: Vec<_> = products.iter().flat_map(Product::variant_ids).collect();
     let levels = stock.levels(&variants).await?;
     let on_hand = |variant| {
@@ -57,24 +85,30 @@ async fn encode(stock: &Stock, products: Vec<Product>) -> Result<Vec<u8>, StoreE
             on_hand: level.available.saturating_add(level.reserved),
         })
     };
-    let mut lines = Vec::with_capacity(products.len() * 1_024);
+    let mut rows = Vec::with_capacity(products.len());
     for product in products {
         let mut written = WriteProduct::from(&product);
         if product.options.is_empty() {
-            written.stock = product
-                .variants
-                .first()
-                .and_then(|variant| on_hand(variant.id));
+            let only = product.variants.first();
+            written.stock = only.and_then(|variant| on_hand(variant.id));
         }
         for variant in &mut written.variants {
             // Ids belong to this shop; SKUs name the variants elsewhere.
             let id = variant.id.take();
-            variant.stock = id.and_then(on_hand);
+            variant.stock = id.filter(|_| written.stock.is_none()).and_then(on_hand);
         }
-        serde_json::to_writer(&mut lines, &written).map_err(|error| StoreError::Damaged {
-            collection: "products",
-            reason: format!("{}: {error}", product.id),
-        })?;
+        rows.push(written);
+    }
+    if format == Format::Csv {
+        let cells = rows
+            .iter()
+            .map(own_csv::cells)
+            .collect::<Result<Vec<_>, _>>();
+        return csv_lines(cells.map_err(damaged)?);
+    }
+    let mut lines = Vec::with_capacity(rows.len() * 1_024);
+    for written in rows {
+        serde_json::to_writer(&mut lines, &written).map_err(damaged)?;
         lines.push(b'\n');
     }
     Ok(lines)

@@ -1,7 +1,5 @@
 //! Import and export over HTTP: the body is spooled to a file, the job runs beside the requests.
 
-use std::path::PathBuf;
-
 use actix_web::{
     HttpRequest, HttpResponse, get,
     http::header::{CONTENT_TYPE, LOCATION},
@@ -13,11 +11,13 @@ use tokio::io::AsyncWriteExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
-    Counts, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState, Importer,
-    ReportLine, mapping_named,
+    Counts, Difference, Exporter, Format, ImportError, ImportJob, ImportPlan, ImportState,
+    Importer, ReportLine, files::Scratch, mapping_named,
 };
 use crate::{
     accounts::Staff,
+    audit::{Action, Actor, ChangeView},
+    catalog::{Catalog, progress},
     clock::Timestamp,
     config::config_folder,
     http::Params,
@@ -33,6 +33,7 @@ pub(in crate::catalog) fn routes(table: &mut ServiceConfig) {
     table
         .service(begin_import)
         .service(show_import)
+        .service(follow_import)
         .service(export_products);
 }
 
@@ -58,10 +59,40 @@ struct ImportView {
     counts: Counts,
     /// The first thousand rows that were refused.
     errors: Vec<ReportLine>,
+    /// In a dry run, what the first hundred rows that change anything would do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<DifferenceView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// What a row would do.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ImportDifference)]
+#[serde(rename_all = "camelCase")]
+struct DifferenceView {
+    line: u64,
+    sku: String,
+    /// `created` or `updated`.
+    action: Action,
+    /// What would change of a present product; the first twenty places.
+    changes: Vec<ChangeView>,
+    /// How many more places would change.
+    changes_left_out: u32,
+}
+
+impl From<Difference> for DifferenceView {
+    fn from(difference: Difference) -> Self {
+        Self {
+            line: difference.line,
+            sku: difference.sku,
+            action: difference.action,
+            changes: difference.changes.into_iter().map(Into::into).collect(),
+            changes_left_out: difference.left_out,
+        }
+    }
 }
 
 impl From<ImportJob> for ImportView {
@@ -73,6 +104,7 @@ impl From<ImportJob> for ImportView {
             dry_run: job.dry_run,
             counts: job.counts,
             errors: job.lines,
+            differences: job.differences.into_iter().map(Into::into).collect(),
             failure: job.failure,
             created_at: job.created_at,
             updated_at: job.updated_at,
@@ -80,10 +112,12 @@ impl From<ImportJob> for ImportView {
     }
 }
 
-/// Imports products: JSON Lines (`application/x-ndjson`) or CSV (`text/csv`), plain or gzip.
+/// Imports products as a job: JSON Lines (`application/x-ndjson`) or CSV (`text/csv`), plain or gzip.
 ///
-/// Rows are upserted by SKU. A bad row is reported and the rest goes on. Sending a file again whose import
-/// was cut short goes on after its last batch.
+/// Rows are upserted by SKU. A bad row is reported and the rest goes on. The file is kept until the import
+/// is over: where the node that runs it is gone, another goes on after its last batch. Sending a file whose
+/// import is under way finds that import. With `dryRun=true` nothing is written, and `differences` tells what
+/// would be. Without `mapping`, rows have the shop's own shape, as the export writes them.
 #[utoipa::path(
     tag = "catalogue",
     security(("bearer" = [])),
@@ -101,37 +135,30 @@ impl From<ImportJob> for ImportView {
 )]
 #[post("/api/products/import")]
 async fn begin_import(
-    _staff: Staff,
+    Staff(principal): Staff,
     query: Params<ImportQuery>,
     request: HttpRequest,
     body: web::Payload,
     importer: web::Data<Importer>,
+    catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
     let format = format_of(&request)?;
     let mapping = match &query.0.mapping {
         Some(name) => Some(mapping_of(name)?),
         None => None,
     };
-    let path = spool(body).await?;
+    let file = spool(body).await?;
     let plan = ImportPlan {
         name: query.0.mapping.clone().unwrap_or_else(|| "products".into()),
-        path: path.clone(),
+        path: file.path().to_owned(),
         format,
         mapping,
         dry_run: query.0.dry_run,
         report: None,
+        by: Actor::User(principal.user),
     };
-    let job = importer.begin(&plan).await?;
-    let view = ImportView::from(job.clone());
-    let importer = importer.get_ref().clone();
-    actix_web::rt::spawn(async move {
-        if let Err(error) = importer.run(&plan, job, |_progress| {}).await {
-            tracing::warn!(%error, "an import ended early");
-        }
-        if let Err(error) = tokio::fs::remove_file(&path).await {
-            tracing::warn!(%error, "an imported file is left behind");
-        }
-    });
+    let view = ImportView::from(importer.begin_stored(&plan).await?);
+    catalog.shared.wake.notify_one();
     let place = format!("/api/products/import/{}", view.job_id);
     Ok(HttpResponse::Accepted()
         .insert_header((LOCATION, place))
@@ -165,24 +192,18 @@ fn mapping_of(name: &str) -> Result<super::Mapping, Problem> {
         other @ (ImportError::Store(_)
         | ImportError::Mapping(_)
         | ImportError::Type { .. }
-        | ImportError::CsvWithoutMapping
         | ImportError::Broken) => refused(other.to_string()),
     })
 }
 
 /// Writes the body to a file of its own, in bounded memory.
-async fn spool(body: web::Payload) -> Result<PathBuf, Problem> {
-    let path = std::env::temp_dir().join(format!("bodega-import-{}", ImportId::new()));
-    let mut file = tokio::fs::File::create(&path)
+async fn spool(body: web::Payload) -> Result<Scratch, Problem> {
+    let scratch = Scratch::new();
+    let mut file = tokio::fs::File::create(scratch.path())
         .await
         .map_err(Problem::internal)?;
-    let written = write_all(body, &mut file).await;
-    if let Err(problem) = written {
-        // The problem is what the client is told; a file left behind is a matter of the temporary folder.
-        let _left_behind = tokio::fs::remove_file(&path).await;
-        return Err(problem);
-    }
-    Ok(path)
+    write_all(body, &mut file).await?;
+    Ok(scratch)
 }
 
 async fn write_all(mut body: web::Payload, file: &mut tokio::fs::File) -> Result<(), Problem> {
@@ -225,26 +246,85 @@ async fn show_import(
     Ok(web::Json(job.into()))
 }
 
-/// Streams every product as JSON Lines in the shop's own shape, which import again unchanged.
+/// Follows an import as server-sent events: `progress` with the job whenever it has moved on, and a last
+/// one as `end`.
 #[utoipa::path(
     tag = "catalogue",
     security(("bearer" = [])),
+    params(("job" = ImportId, Path)),
+    responses(
+        (status = OK, body = String, content_type = "text/event-stream"),
+        (status = UNAUTHORIZED, body = ProblemBody),
+        (status = FORBIDDEN, body = ProblemBody),
+        (status = NOT_FOUND, body = ProblemBody),
+    )
+)]
+#[get("/api/products/import/{job}/events")]
+async fn follow_import(
+    _staff: Staff,
+    id: web::Path<ImportId>,
+    importer: web::Data<Importer>,
+    catalog: web::Data<Catalog>,
+) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    importer.job(id).await?.ok_or_else(Problem::not_found)?;
+    let stopping = catalog.shared.stopping.clone();
+    Ok(progress::stream(stopping, async move || {
+        let job = importer.job(id).await?.ok_or_else(Problem::not_found)?;
+        let over = job.state != ImportState::Running;
+        let view = serde_json::to_value(ImportView::from(job)).map_err(Problem::internal)?;
+        Ok((view, over))
+    }))
+}
+
+/// The form of an export.
+#[derive(Debug, Default, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ExportFormat {
+    /// JSON Lines.
+    #[default]
+    Jsonl,
+    /// CSV.
+    Csv,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ExportQuery {
+    /// `jsonl` or `csv`.
+    #[serde(default)]
+    #[param(inline)]
+    format: ExportFormat,
+}
+
+/// Streams every product in the shop's own shape, as JSON Lines or CSV, which import again unchanged.
+#[utoipa::path(
+    tag = "catalogue",
+    security(("bearer" = [])),
+    params(ExportQuery),
     responses(
         (status = OK, body = String, content_type = "application/x-ndjson"),
         (status = UNAUTHORIZED, body = ProblemBody),
         (status = FORBIDDEN, body = ProblemBody),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
     )
 )]
 #[get("/api/products/export")]
 async fn export_products(
     _staff: Staff,
+    Params(wanted): Params<ExportQuery>,
     exporter: web::Data<Exporter>,
 ) -> Result<HttpResponse, Problem> {
-    let lines = exporter.lines().await?;
-    let lines = lines.map_ok(web::Bytes::from).map_err(Problem::from);
+    let (format, content_type) = match wanted.format {
+        ExportFormat::Jsonl => (Format::JsonLines, "application/x-ndjson"),
+        ExportFormat::Csv => (Format::Csv, "text/csv; charset=utf-8"),
+    };
+    let rows = exporter.rows(format).await?;
+    let rows = rows.map_ok(web::Bytes::from).map_err(Problem::from);
     Ok(HttpResponse::Ok()
-        .content_type("application/x-ndjson")
-        .streaming(Box::pin(lines)))
+        .content_type(content_type)
+        .streaming(Box::pin(rows)))
 }
 
 impl From<ImportError> for Problem {
@@ -252,9 +332,6 @@ impl From<ImportError> for Problem {
         match error {
             ImportError::Store(error) => error.into(),
             ImportError::File(error) => Self::internal(error),
-            ImportError::CsvWithoutMapping => {
-                Self::field("/mapping", "required", "CSV needs a mapping")
-            }
             ImportError::Mapping(error) => Self::field("/mapping", "invalid", error.to_string()),
             ImportError::Type { fault, .. } => Self::invalid(vec![fault]),
             ImportError::Broken => Self::internal(error),

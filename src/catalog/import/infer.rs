@@ -3,9 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt;
 use serde_json::{Map, Value, json};
 
-use super::super::model::{Attributes, Field, WriteProductType};
+use crate::{
+    catalog::{
+        Catalog, CatalogError,
+        model::{Attributes, Field, TypeId, WriteProductType},
+    },
+    problem::{FieldError, Problem},
+};
 
 /// Text fields with more different values than this are searched rather than filtered.
 const MAX_CHOICES: usize = 300;
@@ -171,6 +178,18 @@ impl Inference {
         }
     }
 
+    /// The one type that was seen; an empty one where no product was.
+    fn only(self, id: &TypeId) -> WriteProductType {
+        self.into_types()
+            .next()
+            .unwrap_or_else(|| WriteProductType {
+                id: Some(id.to_string()),
+                name: label(id.as_str()),
+                attributes: json!({ "type": "object" }),
+                fields: BTreeMap::new(),
+            })
+    }
+
     /// The types, by id.
     pub(super) fn into_types(self) -> impl Iterator<Item = WriteProductType> {
         self.0.into_iter().map(|(id, kind)| {
@@ -197,9 +216,116 @@ impl Inference {
     }
 }
 
+/// The most levels that a line of attributes may nest.
+const MAX_DEPTH: usize = 40;
+
+/// Makes the type `id` from JSON Lines, each the attributes of a product.
+///
+/// # Errors
+/// 422 that names the lines which are no objects; 422 without any line.
+pub(in crate::catalog) fn infer_from_lines(
+    id: &TypeId,
+    lines: &[u8],
+) -> Result<WriteProductType, Problem> {
+    let mut inference = Inference::default();
+    let mut faults = Vec::new();
+    let mut seen = false;
+    for (number, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        seen = true;
+        match serde_json::from_slice::<Attributes>(line) {
+            Ok(attributes) if depth(&attributes) <= MAX_DEPTH => {
+                inference.see(id.as_str(), &label(id.as_str()), &attributes, &[]);
+            }
+            Ok(_) => faults.push(line_fault(number, "nests too deep")),
+            Err(error) => faults.push(line_fault(number, &error.to_string())),
+        }
+        if faults.len() == MAX_FAULTS {
+            break;
+        }
+    }
+    if !seen {
+        faults.push(FieldError::new("", "required", "send a line of attributes"));
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    Ok(inference.only(id))
+}
+
+/// The most faulty lines that are named.
+const MAX_FAULTS: usize = 20;
+
+fn line_fault(index: usize, message: &str) -> FieldError {
+    let line = index.saturating_add(1);
+    FieldError::new(format!("/lines/{line}"), "invalid", message)
+}
+
+/// The levels of what lies inside.
+fn depth(attributes: &Attributes) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or_default(),
+            Value::Object(members) => 1 + members.values().map(of).max().unwrap_or_default(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        }
+    }
+    1 + attributes.values().map(of).max().unwrap_or_default()
+}
+
+impl Catalog {
+    /// Makes the type `id` from the products that have the type `from`.
+    ///
+    /// # Errors
+    /// `TypeNotFound`, and where the database cannot be read.
+    pub(in crate::catalog) async fn infer_from_products(
+        &self,
+        id: &TypeId,
+        from: &TypeId,
+    ) -> Result<WriteProductType, CatalogError> {
+        let source = self.find_type(from).await?;
+        let mut inference = Inference::default();
+        let mut products = self.shared.products.of_type(from).await?;
+        let name = label(id.as_str());
+        while let Some(product) = products.try_next().await? {
+            inference.see(id.as_str(), &name, &product.attributes, &product.options);
+        }
+        let mut made = inference.only(id);
+        // What people have said of a field stays said.
+        for (name, field) in &source.fields {
+            if let Some(declared) = made.fields.get_mut(name) {
+                declared.label.clone_from(&field.label);
+                declared.unit.clone_from(&field.unit);
+            }
+        }
+        Ok(made)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_are_no_attributes_are_named() {
+        let id: TypeId = "wide-fan".parse().unwrap();
+        let made = infer_from_lines(&id, b"{\"pwm\": true}\n\n{\"size_mm\": 120}\n").unwrap();
+        assert_eq!(
+            (made.id.as_deref(), made.name.as_str()),
+            (Some("wide-fan"), "Wide fan")
+        );
+        assert_eq!(
+            made.attributes["properties"]["pwm"],
+            json!({ "type": "boolean" })
+        );
+        assert!(infer_from_lines(&id, b"{\"a\": 1}\n[1]\nnot json").is_err());
+        assert!(infer_from_lines(&id, b"\n").is_err());
+        let deep = format!("{{\"a\": {}1{}}}", "[".repeat(60), "]".repeat(60));
+        assert!(infer_from_lines(&id, deep.as_bytes()).is_err());
+    }
 
     #[test]
     fn kinds_fields_and_axes_are_found() {

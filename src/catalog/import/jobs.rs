@@ -4,17 +4,22 @@ use bson::{Bson, Document, doc};
 use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
-use super::report::{Counts, ReportLine};
+use super::{
+    read::Format,
+    report::{Counts, Difference, ReportLine},
+};
 use crate::{
     clock::Timestamp,
-    id::ImportId,
+    id::{ImportId, UserId},
     mongo::{Mongo, StoreError, schema, to_array, to_document},
 };
 
 /// Lines of the report that are kept with the job; a report file has them all.
 pub(super) const KEPT_LINES: usize = 1_000;
+/// Differences that are kept with a dry run.
+pub(super) const KEPT_DIFFERENCES: usize = 100;
 /// Seconds that a job is remembered: thirty days.
-const LIFE_SECONDS: u32 = 30 * 24 * 3600;
+pub(super) const LIFE_SECONDS: u32 = 30 * 24 * 3600;
 
 /// Where an import stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -48,12 +53,31 @@ pub struct ImportJob {
     pub counts: Counts,
     /// The first lines of the report.
     pub lines: Vec<ReportLine>,
+    /// In a dry run, the first differences.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
     /// Why it failed.
     pub failure: Option<String>,
+    /// Where the file is kept, so that any node can go on; none: with whoever began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredFile>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it last moved on.
     pub updated_at: Timestamp,
+}
+
+/// A file that is kept in the database until its import is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// The form of its rows.
+    pub format: Format,
+    /// The mapping as JSON text.
+    pub mapping: Option<String>,
+    /// Who sent it.
+    pub by: Option<UserId>,
+    /// Its bytes.
+    pub bytes: u64,
 }
 
 /// The documents of imports.
@@ -68,6 +92,7 @@ pub(in crate::catalog) fn collection() -> schema::Collection {
         indexes: vec![
             schema::Index::unique("running", doc! { "fingerprint": 1 })
                 .only_where(doc! { "state": "running" }),
+            schema::Index::on("work", doc! { "state": 1, "_id": 1 }),
             schema::Index::expiring("expiry", "created_at", LIFE_SECONDS),
         ],
         validator: None,
@@ -99,7 +124,9 @@ impl Jobs {
             rows_done: 0,
             counts: Counts::default(),
             lines: Vec::new(),
+            differences: Vec::new(),
             failure: None,
+            stored: None,
             created_at: now,
             updated_at: now,
         };
@@ -122,6 +149,7 @@ impl Jobs {
         );
         set.insert("counts", to_document(&job.counts)?);
         set.insert("lines", to_array(&job.lines)?);
+        set.insert("differences", to_array(&job.differences)?);
         set.insert("updated_at", Timestamp::now());
         set.insert(
             "failure",
@@ -144,5 +172,19 @@ impl Jobs {
     /// Reads one. Index used: `_id`.
     pub(super) async fn find(&self, id: ImportId) -> Result<Option<ImportJob>, StoreError> {
         Ok(self.documents.find_one(doc! { "_id": id }).await?)
+    }
+
+    /// Says that a job's file is kept, whole. Index used: `_id`.
+    pub(super) async fn keep(&self, id: ImportId, file: &StoredFile) -> Result<(), StoreError> {
+        let set = doc! { "$set": { "stored": to_document(file)? } };
+        self.documents.update_one(doc! { "_id": id }, set).await?;
+        Ok(())
+    }
+
+    /// The oldest job under way whose file is kept. Index used: `work`.
+    pub(super) async fn next_stored(&self) -> Result<Option<ImportJob>, StoreError> {
+        let open = doc! { "state": "running", "stored": { "$exists": true } };
+        let found = self.documents.find_one(open);
+        Ok(found.sort(doc! { "_id": 1 }).await?)
     }
 }

@@ -5,15 +5,20 @@
 //! on. Memory is bounded by a few batches of rows, whatever the file's size.
 
 mod batch;
+mod csv_rows;
 mod export;
+mod files;
 mod http;
 mod infer;
 mod jobs;
 mod map;
 mod mapping;
+mod own_csv;
 mod prepare;
 mod read;
 mod report;
+mod stored;
+mod unpack;
 mod values;
 
 use std::{
@@ -26,34 +31,41 @@ use tokio::sync::mpsc;
 
 pub use export::Exporter;
 pub(super) use http::routes;
-pub(super) use jobs::collection;
-pub use jobs::{ImportJob, ImportState};
+pub(super) use infer::infer_from_lines;
+pub use jobs::{ImportJob, ImportState, StoredFile};
 pub use mapping::{BrokenMapping, Mapping};
 pub use read::Format;
-pub use report::{Counts, Level, ReportLine};
+pub use report::{Counts, Difference, Level, ReportLine};
 
 use self::{
-    batch::Writer,
+    batch::{Done, Writer},
+    files::Files,
     infer::Inference,
-    jobs::{Jobs, KEPT_LINES},
+    jobs::{Jobs, KEPT_DIFFERENCES, KEPT_LINES},
     map::Brands,
     prepare::{Batch, Reading, file_digest, prepare, survey},
 };
 use super::{
     model::{ProductType, TypeId, Types, WriteProductType, check_type},
     stock::Stock,
-    store::{ProductTypes, Products},
+    store::{CategoryTrees, Prices, ProductTypes, Products},
 };
 use crate::{
+    audit::{Actor, Audit},
     clock::Timestamp,
     id::ImportId,
     money::Currency,
-    mongo::{Mongo, StoreError},
+    mongo::{Mongo, StoreError, schema},
     problem::FieldError,
 };
 
 /// Batches that may wait for the database.
 const AHEAD: usize = 2;
+
+/// The collections of imports.
+pub(super) fn collections() -> Vec<schema::Collection> {
+    vec![jobs::collection(), files::collection()]
+}
 
 /// What is imported, and how.
 #[derive(Debug, Clone)]
@@ -70,6 +82,8 @@ pub struct ImportPlan {
     pub dry_run: bool,
     /// Where every line of the report goes.
     pub report: Option<PathBuf>,
+    /// Who imports.
+    pub by: Actor,
 }
 
 /// How far an import has come.
@@ -106,9 +120,6 @@ pub enum ImportError {
         /// The first fault.
         fault: FieldError,
     },
-    /// CSV has no shape of its own.
-    #[error("CSV needs a mapping")]
-    CsvWithoutMapping,
     /// The reading thread ended by itself: our fault.
     #[error("the reading side ended by itself")]
     Broken,
@@ -120,7 +131,11 @@ pub struct Importer {
     products: Products,
     types: ProductTypes,
     stock: Stock,
+    prices: Prices,
+    categories: CategoryTrees,
+    audit: Audit,
     jobs: Jobs,
+    files: Files,
     currency: Currency,
 }
 
@@ -132,7 +147,11 @@ impl Importer {
             products: Products::new(mongo),
             types: ProductTypes::new(mongo),
             stock: Stock::new(mongo),
+            prices: Prices::new(mongo),
+            categories: CategoryTrees::new(mongo),
+            audit: Audit::new(mongo),
             jobs: Jobs::new(mongo),
+            files: Files::new(mongo),
             currency,
         }
     }
@@ -186,12 +205,15 @@ impl Importer {
     /// # Errors
     /// When the file cannot be read, or the database refuses.
     pub async fn begin(&self, plan: &ImportPlan) -> Result<ImportJob, ImportError> {
-        if plan.format == Format::Csv && plan.mapping.is_none() {
-            return Err(ImportError::CsvWithoutMapping);
-        }
         let path = plan.path.clone();
         let digest = blocking(move || file_digest(&path)).await?;
-        let fingerprint = format!("{digest}:{}:{}", mapping_text(plan), plan.dry_run);
+        // What the command line reads goes on there only: no node has its file.
+        let place = match plan.by {
+            Actor::User(_) => "kept",
+            Actor::CommandLine => "file",
+        };
+        let mapping = mapping_text(plan);
+        let fingerprint = format!("{digest}:{mapping}:{}:{place}", plan.dry_run);
         let fingerprint = format!("{:x}", <sha2::Sha256 as sha2::Digest>::digest(fingerprint));
         Ok(self
             .jobs
@@ -246,7 +268,13 @@ impl Importer {
         let writer = Writer {
             products: self.products.clone(),
             stock: self.stock.clone(),
+            prices: self.prices.clone(),
+            categories: self.categories.clone(),
+            audit: self.audit.clone(),
+            by: plan.by,
+            job: job.id,
             dry_run: plan.dry_run,
+            remembers: plan.mapping.is_some(),
         };
         let mut report = match &plan.report {
             Some(path) => Some(io::BufWriter::new(std::fs::File::create(path)?)),
@@ -333,8 +361,18 @@ impl Importer {
         batch: Batch,
         job: &mut ImportJob,
     ) -> Result<Vec<ReportLine>, ImportError> {
+        let mut done = Done {
+            counts: job.counts.clone(),
+            ..Done::default()
+        };
+        writer.write(batch.prepared, &mut done).await?;
+        let refused = done.faults;
+        job.counts = done.counts;
+        let room = KEPT_DIFFERENCES.saturating_sub(job.differences.len());
+        job.differences
+            .extend(done.differences.into_iter().take(room));
         let counts = &mut job.counts;
-        let refused = writer.write(batch.prepared, counts).await?;
+        counts.failed += failed_lines(&refused);
         let mut failed_rows: Vec<u64> = batch.faults.iter().map(|fault| fault.line).collect();
         failed_rows.dedup();
         counts.failed += u64::try_from(failed_rows.len()).unwrap_or_default();
@@ -349,6 +387,12 @@ impl Importer {
         lines.sort_by_key(|line| line.line);
         Ok(lines)
     }
+}
+
+/// How many rows the faults are of.
+fn failed_lines(faults: &[report::RowFault]) -> u64 {
+    let lines: std::collections::BTreeSet<u64> = faults.iter().map(|fault| fault.line).collect();
+    u64::try_from(lines.len()).unwrap_or_default()
 }
 
 fn report_line(fault: report::RowFault) -> ReportLine {

@@ -18,6 +18,7 @@ use super::{
     infer::Inference,
     map::{Brands, Mapped, map_row},
     mapping::Mapping,
+    own_csv,
     read::{Format, Row, Rows},
     report::{Level, Notes, ReportLine, RowFault},
     values::hex,
@@ -215,6 +216,13 @@ impl Look<'_> {
         if let Some(mapping) = &reading.mapping {
             return map_row(mapping, &reading.brands, reading.currency, line, value);
         }
+        let own;
+        let value = if reading.format == Format::Csv {
+            own = own_csv::product_of(line, value, reading.currency)?;
+            &own
+        } else {
+            value
+        };
         let product: WriteProduct = serde_path_to_error::deserialize(value).map_err(|error| {
             let field = error.path().to_string();
             RowFault::new(line, "wrong_shape", &field, error.inner().to_string())

@@ -2,13 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::report::RowFault;
+use super::{csv_rows::CsvRows, report::RowFault, unpack::Unpacked};
 
 /// The most bytes of one row: what is longer is skipped and reported, never held.
-const MAX_ROW: usize = 4 * 1024 * 1024;
+pub(super) const MAX_ROW: usize = 4 * 1024 * 1024;
 /// How gzip begins (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -42,18 +41,12 @@ pub(super) struct Row {
     pub(super) value: Result<Value, RowFault>,
 }
 
-type Input = Box<dyn BufRead + Send>;
+pub(super) type Input = Box<dyn BufRead + Send>;
 
 /// The rows of a file, read as they are asked for.
 pub(super) enum Rows {
-    JsonLines {
-        input: Input,
-        line: u64,
-    },
-    Csv {
-        reader: Box<csv::Reader<Input>>,
-        head: Vec<String>,
-    },
+    JsonLines { input: Input, line: u64 },
+    Csv(Box<CsvRows>),
 }
 
 impl Rows {
@@ -64,25 +57,16 @@ impl Rows {
     pub(super) fn open(input: impl Read + Send + 'static, format: Format) -> io::Result<Self> {
         let mut input: Input = Box::new(BufReader::with_capacity(1 << 16, input));
         if input.fill_buf()?.starts_with(&GZIP) {
-            input = Box::new(BufReader::with_capacity(
-                1 << 16,
-                MultiGzDecoder::new(input),
-            ));
+            let unpacked = Unpacked::new(input);
+            input = Box::new(BufReader::with_capacity(1 << 16, unpacked));
+        }
+        let begin = input.fill_buf()?;
+        if begin.starts_with(b"\xff\xfe") || begin.starts_with(b"\xfe\xff") {
+            return Err(io::Error::other("the file is UTF-16; save it as UTF-8"));
         }
         match format {
             Format::JsonLines => Ok(Self::JsonLines { input, line: 0 }),
-            Format::Csv => {
-                let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-                let head = reader.headers().map_err(io::Error::other)?;
-                let head = head
-                    .iter()
-                    .map(|name| name.trim_start_matches('\u{feff}').trim().to_owned());
-                let head: Vec<String> = head.collect();
-                Ok(Self::Csv {
-                    reader: Box::new(reader),
-                    head,
-                })
-            }
+            Format::Csv => Ok(Self::Csv(Box::new(CsvRows::open(input)?))),
         }
     }
 
@@ -93,7 +77,7 @@ impl Rows {
     pub(super) fn next(&mut self) -> io::Result<Option<Row>> {
         match self {
             Self::JsonLines { input, line } => next_line(input, line),
-            Self::Csv { reader, head } => next_record(reader, head),
+            Self::Csv(rows) => rows.next(),
         }
     }
 }
@@ -164,54 +148,6 @@ fn skip_line(input: &mut Input) -> io::Result<()> {
     }
 }
 
-fn next_record(reader: &mut csv::Reader<Input>, head: &[String]) -> io::Result<Option<Row>> {
-    let mut record = csv::ByteRecord::new();
-    let line = reader.position().line();
-    match reader.read_byte_record(&mut record) {
-        Ok(false) => Ok(None),
-        Ok(true) => {
-            let line = record.position().map_or(line, csv::Position::line);
-            Ok(Some(Row {
-                line,
-                value: fields(line, head, &record),
-            }))
-        }
-        Err(error) if error.is_io_error() => Err(io::Error::other(error)),
-        Err(error) => Ok(Some(Row {
-            line,
-            value: Err(RowFault::new(line, "not_csv", "", error.to_string())),
-        })),
-    }
-}
-
-fn fields(line: u64, head: &[String], record: &csv::ByteRecord) -> Result<Value, RowFault> {
-    if record.len() != head.len() {
-        let message = format!("{} cells under {} columns", record.len(), head.len());
-        return Err(RowFault::new(line, "cell_count", "", message));
-    }
-    if record.iter().map(<[u8]>::len).sum::<usize>() > MAX_ROW {
-        return Err(RowFault::new(
-            line,
-            "row_too_long",
-            "",
-            format!("a row has {MAX_ROW} bytes at most"),
-        ));
-    }
-    let mut row = Map::new();
-    for (name, cell) in head.iter().zip(record) {
-        let text = std::str::from_utf8(cell)
-            .map_err(|_bytes| RowFault::new(line, "not_utf8", name, "the cell is not UTF-8"))?;
-        // An empty cell says nothing, as null does in JSON.
-        let value = if text.is_empty() {
-            Value::Null
-        } else {
-            Value::String(text.to_owned())
-        };
-        row.insert(name.clone(), value);
-    }
-    Ok(Value::Object(row))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Cursor, Write};
@@ -266,6 +202,8 @@ mod tests {
 
     #[test]
     fn cells_stand_under_their_columns() {
+        // Without a head line there are no columns.
+        assert!(Rows::open(Cursor::new(Vec::new()), Format::Csv).is_err());
         let text = b"sku,title\n1,\"a \"\"b\"\"\nc\"\n2\n3,\n".to_vec();
         let rows = read(text, Format::Csv);
         assert_eq!(
@@ -274,6 +212,54 @@ mod tests {
         );
         assert_eq!(rows[1].1, Err("cell_count".into()));
         assert_eq!(rows[2].1, Ok(r#"{"sku":"3","title":null}"#.into()));
+    }
+
+    #[test]
+    fn a_long_cell_is_skipped_and_a_quote_without_end_is_named() {
+        let mut text = b"sku,title\n1,\"".to_vec();
+        text.extend(vec![b'x'; MAX_ROW + 10]);
+        text.extend(b"\"\n2,b\n3,\"never\n4,d\n");
+        let rows = read(text, Format::Csv);
+        assert_eq!(rows[0], (2, Err("row_too_long".into())));
+        assert_eq!(rows[1], (3, Ok(r#"{"sku":"2","title":"b"}"#.into())));
+        assert_eq!(rows[2], (4, Err("quote_not_closed".into())));
+        assert_eq!(rows.len(), 3);
+        let many = [b"sku\n".to_vec(), vec![b','; 100_000], b"\n1\n".to_vec()].concat();
+        let rows = read(many, Format::Csv);
+        assert_eq!(
+            (rows[0].1.clone(), rows.len()),
+            (Err("row_too_long".into()), 2)
+        );
+    }
+
+    #[test]
+    fn other_encodings_are_refused_by_name() {
+        let open = |bytes: &[u8]| Rows::open(Cursor::new(bytes.to_vec()), Format::Csv).err();
+        let utf16 = open(b"\xff\xfes\0k\0u\0").unwrap();
+        assert!(utf16.to_string().contains("UTF-16"));
+        assert!(
+            open(b"sku,t\xeftel\n")
+                .unwrap()
+                .to_string()
+                .contains("UTF-8")
+        );
+        let rows = read(b"sku,title\n1,caf\xe9\n2,ok\n".to_vec(), Format::Csv);
+        assert_eq!(rows[0].1, Err("not_utf8".into()));
+        assert!(rows[1].1.is_ok());
+    }
+
+    #[test]
+    fn a_small_file_that_unpacks_to_gigabytes_is_an_error() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let zeros = vec![b' '; 1 << 20];
+        for _ in 0..200 {
+            packer.write_all(&zeros).unwrap();
+        }
+        let packed = packer.finish().unwrap();
+        let mut rows = Rows::open(Cursor::new(packed), Format::JsonLines).unwrap();
+        let outcome =
+            std::iter::from_fn(|| rows.next().transpose()).collect::<io::Result<Vec<_>>>();
+        assert!(outcome.err().unwrap().to_string().contains("unpacks"));
     }
 
     #[test]

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::problem::FieldError;
+use crate::{
+    audit::{Action, Change, Changes},
+    problem::FieldError,
+};
+
+/// The most changed places of one row that a dry run tells.
+const MAX_PLACES: usize = 20;
 
 /// What was done to one row on purpose: code and the fields concerned.
 #[derive(Debug, Default)]
@@ -67,6 +73,39 @@ pub struct ReportLine {
     /// What, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// What a row would do, in a dry run.
+#[derive(Debug, Clone, Serialize, serde::Deserialize)]
+pub struct Difference {
+    /// The row's line in the file.
+    pub line: u64,
+    /// Its SKU.
+    pub sku: String,
+    /// Whether a product would be made or changed.
+    pub action: Action,
+    /// What would change of a present one; the first places.
+    pub changes: Vec<Change>,
+    /// How many more places would change.
+    pub left_out: u32,
+}
+
+impl Difference {
+    /// The first places of a difference.
+    pub(super) fn new(line: u64, sku: String, action: Action, changes: Changes) -> Self {
+        let mut places = changes.places;
+        let surplus = places.len().saturating_sub(MAX_PLACES);
+        places.truncate(MAX_PLACES);
+        Self {
+            line,
+            sku,
+            action,
+            changes: places,
+            left_out: changes
+                .left_out
+                .saturating_add(u32::try_from(surplus).unwrap_or(u32::MAX)),
+        }
+    }
 }
 
 /// How serious a line is.

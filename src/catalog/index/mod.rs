@@ -191,6 +191,24 @@ impl CatalogIndex {
         })
     }
 
+    /// Every product that a query finds, whatever its page, in no order.
+    ///
+    /// # Errors
+    /// Those of [`Self::search`].
+    pub fn matching(&self, query: &SearchQuery) -> Result<Vec<ProductId>, Problem> {
+        let state = self.read();
+        let base = state.base(query.hidden);
+        let base = match query.text.as_deref() {
+            Some(text) => state.find(&TextQuery::sent(text), base, None).docs,
+            None => base.clone(),
+        };
+        let filters = Filters::new(&state, query, base)?;
+        let found = filters.matching().iter();
+        Ok(found
+            .filter_map(|doc| Some(state.docs.keys(doc)?.id))
+            .collect())
+    }
+
     /// What a shopper may mean who has typed `text`: at most `limit` categories, brands and
     /// products that visitors may see, best first.
     #[must_use]

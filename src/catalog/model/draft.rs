@@ -1,14 +1,17 @@
 //! From the written form to a product: every rule, with each faulty place named.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{
-    Attributes, DraftVariant, MAX_CATEGORIES, MAX_CATEGORY_DEPTH, MAX_DESCRIPTION, MAX_IMAGES,
-    MAX_ON_HAND, MAX_PRODUCT_BYTES, MAX_SHORT_TEXT, MAX_TITLE, Product, ProductType, Schema,
-    Status, TypeId, Variant, WriteProduct, check_attributes, check_slug, derive_slug,
+    Attributes, Categories, DraftVariant, MAX_CATEGORIES, MAX_CATEGORY_DEPTH, MAX_DESCRIPTION,
+    MAX_IMAGES, MAX_ON_HAND, MAX_PRODUCT_BYTES, MAX_SHORT_TEXT, MAX_TITLE, PriceMark, Product,
+    ProductType, Schema, Status, TypeId, Variant, WriteProduct, check_attributes, check_slug,
+    derive_slug,
     slug::is_slug,
     variants::{check_options, check_variants, checked_sku},
 };
 use crate::{
-    catalog::Image,
+    catalog::{Image, Options},
     clock::Timestamp,
     id::{ProductId, VariantId},
     money::{Currency, MAX_AMOUNT, Money},
@@ -17,6 +20,9 @@ use crate::{
 
 /// The most bytes of a category path or an image's address.
 const MAX_PATH: usize = 2_048;
+
+/// The most former slugs that lead to a product.
+const MAX_FORMER_SLUGS: usize = 50;
 
 /// A product that may be stored: it obeys its type and every other rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +116,19 @@ impl ProductDraft {
         derive_slug(&self.title, &self.sku)
     }
 
+    /// Puts it where the categories that it names are now.
+    pub fn follow_moves(&mut self, tree: &Categories) {
+        if let Some(placed) = tree.placed_all(&self.categories) {
+            self.categories = placed;
+        }
+    }
+
+    /// The paths of its categories.
+    #[must_use]
+    pub fn categories(&self) -> &[String] {
+        &self.categories
+    }
+
     /// The SKU.
     #[must_use]
     pub fn sku(&self) -> &str {
@@ -154,20 +173,17 @@ impl ProductDraft {
         let version = old.version.saturating_add(1);
         let mut product = self.into_product(old.id, ids, slug, version, (old.created_at, now));
         product.source.clone_from(&old.source);
+        product.former_slugs = former_slugs(old, &product.slug);
         Ok((product, plan))
     }
 
     /// The id of each variant: that of the present variant it continues, else a new one.
     fn variant_ids(&self, old: &Product) -> Result<Vec<VariantId>, Vec<FieldError>> {
         let mut faults = Vec::new();
-        let mut left: Vec<&Variant> = old.variants.iter().collect();
-        let mut take = |fits: &dyn Fn(&Variant) -> bool| {
-            let place = left.iter().position(|variant| fits(variant))?;
-            Some(left.swap_remove(place).id)
-        };
+        let mut free = FreeVariants::of(old);
         let mut ids: Vec<Option<VariantId>> = Vec::with_capacity(self.variants.len());
         for (index, variant) in self.variants.iter().enumerate() {
-            let claimed = variant.id.and_then(|id| take(&|old| old.id == id));
+            let claimed = variant.id.and_then(|id| free.take(Some(id)));
             if variant.id.is_some() && claimed.is_none() {
                 let pointer = format!("/variants/{index}/id");
                 faults.push(FieldError::new(
@@ -182,10 +198,10 @@ impl ProductDraft {
             return Err(faults);
         }
         for (id, draft) in ids.iter_mut().zip(&self.variants) {
-            *id = id.or_else(|| take(&|old| old.sku == draft.sku));
+            *id = id.or_else(|| free.of_sku(&draft.sku));
         }
         for (id, draft) in ids.iter_mut().zip(&self.variants) {
-            *id = id.or_else(|| take(&|old| old.options == draft.options));
+            *id = id.or_else(|| free.of_options(&draft.options));
         }
         let ids = ids.into_iter().map(|id| id.unwrap_or_else(VariantId::new));
         Ok(ids.collect())
@@ -219,6 +235,8 @@ impl ProductDraft {
                     sku: draft.sku,
                     options: draft.options,
                     price: draft.price,
+                    image: draft.image,
+                    price_mark: PriceMark::since(updated_at),
                 })
                 .collect(),
             images: self.images,
@@ -228,8 +246,53 @@ impl ProductDraft {
             created_at,
             updated_at,
             source: None,
+            former_slugs: Vec::new(),
+            price_mark: PriceMark::since(updated_at),
         }
     }
+}
+
+/// Variants that nobody continues yet, found in one step each: a product has up to a thousand.
+struct FreeVariants<'a> {
+    ids: HashSet<VariantId>,
+    skus: HashMap<&'a str, VariantId>,
+    options: HashMap<&'a Options, VariantId>,
+}
+
+impl<'a> FreeVariants<'a> {
+    fn of(product: &'a Product) -> Self {
+        let variants = || product.variants.iter();
+        Self {
+            ids: variants().map(|variant| variant.id).collect(),
+            skus: variants().map(|v| (v.sku.as_str(), v.id)).collect(),
+            options: variants().map(|v| (&v.options, v.id)).collect(),
+        }
+    }
+
+    /// Takes the variant of that id, where it is free.
+    fn take(&mut self, id: Option<VariantId>) -> Option<VariantId> {
+        id.filter(|id| self.ids.remove(id))
+    }
+
+    fn of_sku(&mut self, sku: &str) -> Option<VariantId> {
+        self.take(self.skus.get(sku).copied())
+    }
+
+    fn of_options(&mut self, options: &Options) -> Option<VariantId> {
+        self.take(self.options.get(options).copied())
+    }
+}
+
+/// The slugs that lead to the next version of `old`, whose slug is `present`.
+fn former_slugs(old: &Product, present: &str) -> Vec<String> {
+    let mut former = old.former_slugs.clone();
+    if old.slug != present {
+        former.push(old.slug.clone());
+    }
+    former.retain(|slug| slug != present);
+    let surplus = former.len().saturating_sub(MAX_FORMER_SLUGS);
+    former.drain(..surplus);
+    former
 }
 
 fn without_repeats(categories: Vec<String>) -> Vec<String> {
@@ -291,14 +354,23 @@ fn check_places(written: &WriteProduct, faults: &mut Vec<FieldError>) {
         let message = format!("a product has {MAX_IMAGES} pictures at most");
         faults.push(FieldError::new("/images", "length", message));
     }
-    for (index, image) in written.images.iter().enumerate() {
+    let own = written.images.iter().enumerate();
+    let own = own.map(|(index, image)| (format!("/images/{index}"), Some(image)));
+    let variants = written.variants.iter().enumerate();
+    let variants = variants.map(|(n, v)| (format!("/variants/{n}/image"), v.image.as_ref()));
+    for (pointer, image) in own.chain(variants) {
+        let Some(image) = image else { continue };
         if !is_address(&image.url) {
             let message = "expected an http or https address, or a path of this site";
-            let pointer = format!("/images/{index}/url");
-            faults.push(FieldError::new(pointer, "url", message));
+            faults.push(FieldError::new(format!("{pointer}/url"), "url", message));
         }
-        let pointer = format!("/images/{index}/alt");
-        text(faults, &pointer, &image.alt, 0, MAX_TITLE * 2);
+        text(
+            faults,
+            &format!("{pointer}/alt"),
+            &image.alt,
+            0,
+            MAX_TITLE * 2,
+        );
     }
 }
 

@@ -4,8 +4,10 @@
 //! may be stored, and [`ProductDraft::create`] or [`ProductDraft::replace`] make the [`Product`].
 
 mod attributes;
+mod categories;
 mod draft;
 mod patch;
+mod prices;
 mod product;
 mod product_type;
 mod references;
@@ -17,8 +19,12 @@ mod variants;
 mod write;
 
 pub use attributes::{check_attributes, check_key, pointer_token};
+pub use categories::{
+    Categories, CategoryNode, MAX_CATEGORY_PATH, OpenMove, TreeFault, is_category_path,
+};
 pub use draft::{ProductDraft, StockPlan};
 pub use patch::{PatchProduct, merge_patch};
+pub use prices::{PRICE_WINDOW, PriceMark, PricePeriod, prices_move, reprice};
 pub use product::{Attributes, Product, Source, Status, Variant};
 pub use product_type::{
     Field, GENERIC, InvalidTypeId, ProductType, TypeId, Types, WriteProductType, check_type,

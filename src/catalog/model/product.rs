@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TypeId;
+use super::{PriceMark, TypeId};
 use crate::{
     catalog::{Image, Options},
     clock::Timestamp,
@@ -63,6 +63,12 @@ pub struct Product {
     /// What an importer made it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Slugs that it had before, oldest first: they lead to it until another product takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_slugs: Vec<String>,
+    /// Since when it has its price.
+    #[serde(default, skip_serializing_if = "PriceMark::is_empty")]
+    pub price_mark: PriceMark,
 }
 
 impl Product {
@@ -86,6 +92,12 @@ impl Product {
         self.variants.iter().find(|variant| variant.id == id)
     }
 
+    /// The picture that stands for a variant.
+    #[must_use]
+    pub fn image_of<'a>(&'a self, variant: &'a Variant) -> Option<&'a Image> {
+        variant.image.as_ref().or(self.images.first())
+    }
+
     /// The ids of its variants, in order.
     #[must_use]
     pub fn variant_ids(&self) -> Vec<VariantId> {
@@ -104,6 +116,12 @@ pub struct Variant {
     pub options: Options,
     /// What a buyer pays for one.
     pub price: Money,
+    /// Its own picture; none: the product's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+    /// Since when it has its price.
+    #[serde(default, skip_serializing_if = "PriceMark::is_empty")]
+    pub price_mark: PriceMark,
 }
 
 /// Who may see a product.

@@ -6,7 +6,12 @@ use super::{
     MAX_OPTIONS, MAX_SHORT_TEXT, MAX_SKU, MAX_VARIANTS, ProductType, Schema, WriteProduct,
     WriteVariant, check_key, pointer_token, slugify,
 };
-use crate::{catalog::Options, id::VariantId, money::Money, problem::FieldError};
+use crate::{
+    catalog::{Image, Options},
+    id::VariantId,
+    money::Money,
+    problem::FieldError,
+};
 
 /// A variant that may be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub struct DraftVariant {
     pub options: Options,
     /// What a buyer pays for one.
     pub price: Money,
+    /// Its own picture.
+    pub image: Option<Image>,
     /// Units on hand, where they are to be set.
     pub on_hand: Option<u32>,
 }
@@ -87,6 +94,7 @@ pub(super) fn check_variants(
                 sku: variant_sku(written, variant, sku, &pointer, faults),
                 options: variant.options.clone(),
                 price,
+                image: variant.image.clone(),
                 on_hand: variant.stock.map(|stock| stock.on_hand),
             })
         })
@@ -140,6 +148,7 @@ fn single_variant(
         sku,
         options: Options::new(),
         price,
+        image: first.image,
         on_hand: written.stock.or(first.stock).map(|stock| stock.on_hand),
     })
 }

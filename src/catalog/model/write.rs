@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use validator::{Validate, ValidationErrors};
 
-use super::{Attributes, Product, Status};
+use super::{Attributes, Product, Status, Variant};
 use crate::{
     catalog::{Image, Options},
     id::VariantId,
@@ -85,6 +85,9 @@ pub struct WriteVariant {
     /// What a buyer pays for one; the product's price where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
+    /// Its own picture; the product's first where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
     /// Units on hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stock: Option<WriteStock>,
@@ -113,13 +116,21 @@ impl From<&Product> for WriteProduct {
         let single = product.options.is_empty();
         let cheapest = product.variants.iter().map(|v| v.price.amount).min();
         let derived = !single && cheapest == Some(product.price.amount);
-        let variants = product.variants.iter().map(|variant| WriteVariant {
-            id: Some(variant.id),
-            sku: Some(variant.sku.clone()),
-            options: variant.options.clone(),
-            price: Some(variant.price),
-            stock: None,
-        });
+        // The one variant of a product without options stands for it, unless it has something of its own.
+        let own =
+            |variant: &&Variant| !single || variant.image.is_some() || variant.sku != product.sku;
+        let variants = product
+            .variants
+            .iter()
+            .filter(own)
+            .map(|variant| WriteVariant {
+                id: Some(variant.id),
+                sku: Some(variant.sku.clone()),
+                options: variant.options.clone(),
+                price: (!single).then_some(variant.price),
+                image: variant.image.clone(),
+                stock: None,
+            });
         Self {
             sku: product.sku.clone(),
             slug: Some(product.slug.clone()),
@@ -132,11 +143,7 @@ impl From<&Product> for WriteProduct {
             compare_at_price: product.compare_at_price,
             attributes: product.attributes.clone(),
             options: product.options.clone(),
-            variants: if single {
-                Vec::new()
-            } else {
-                variants.collect()
-            },
+            variants: variants.collect(),
             images: product.images.clone(),
             status: product.status,
             stock: None,

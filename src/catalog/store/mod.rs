@@ -1,12 +1,16 @@
 //! The catalogue's documents: products, product types, and what the warehouse was told.
 
+mod categories;
+mod prices;
 mod products;
 mod stock_moves;
 mod types;
 
-pub(super) use products::{Products, Taken};
+pub(super) use categories::CategoryTrees;
+pub(super) use prices::Prices;
+pub(super) use products::{Products, Revision, Taken};
 pub(super) use stock_moves::{StockMove, StockMoves};
-pub(super) use types::ProductTypes;
+pub(super) use types::{ProductTypes, TypeChange};
 
 use crate::mongo::schema;
 
@@ -14,6 +18,8 @@ use crate::mongo::schema;
 pub(super) const PRODUCTS: &str = "products";
 /// The name of the product types' collection.
 pub(super) const PRODUCT_TYPES: &str = "product_types";
+/// The name of the category tree's collection.
+pub(super) const CATEGORIES: &str = "categories";
 /// The name of the warehouse's journal.
 pub(super) const STOCK_MOVES: &str = "stock_moves";
 
@@ -21,6 +27,8 @@ pub(super) const STOCK_MOVES: &str = "stock_moves";
 pub(super) fn collections() -> Vec<schema::Collection> {
     vec![
         products::collection(),
+        categories::collection(),
+        prices::collection(),
         types::collection(),
         stock_moves::collection(),
     ]

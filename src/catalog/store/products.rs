@@ -3,15 +3,19 @@
 use std::collections::HashSet;
 
 use bson::{Document, doc};
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{FutureExt, Stream, TryStreamExt};
 use mongodb::{
-    Collection,
+    ClientSession, Collection,
     error::{Error, ErrorKind},
 };
 
-use super::PRODUCTS;
+use super::{PRODUCTS, Prices};
 use crate::{
-    catalog::model::{Product, TypeId, with_suffix},
+    audit::{Audit, Entry},
+    catalog::{
+        bulk::{BulkStep, Concluded},
+        model::{PricePeriod, Product, TypeId, with_suffix},
+    },
     id::{ProductId, VariantId},
     mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
 };
@@ -31,8 +35,30 @@ pub(in crate::catalog) enum Taken {
 /// The products.
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Products {
+    mongo: Mongo,
     documents: Collection<Product>,
+    prices: Prices,
+    audit: Audit,
 }
+
+/// A change of a product with what is written down of it, all in one transaction.
+#[derive(Debug, Clone)]
+pub(in crate::catalog) struct Revision {
+    /// The product as it will be.
+    pub(in crate::catalog) product: Product,
+    /// The version that it takes the place of; none: it is new.
+    pub(in crate::catalog) over: Option<u64>,
+    /// The price periods that end.
+    pub(in crate::catalog) ended: Vec<PricePeriod>,
+    /// The audit log's entry.
+    pub(in crate::catalog) entry: Entry,
+    /// The step of a bulk edit that this is.
+    pub(in crate::catalog) step: Option<BulkStep>,
+}
+
+/// The version that a revision takes the place of is not the present one.
+#[derive(Debug, Clone, Copy)]
+struct Outrun;
 
 /// The collection of this store.
 pub(super) fn collection() -> schema::Collection {
@@ -43,6 +69,7 @@ pub(super) fn collection() -> schema::Collection {
             // Over the product's and its variants' SKUs, which the field repeats in one list.
             schema::Index::unique("skus", doc! { "skus": 1 }),
             schema::Index::on("variants", doc! { "variants.id": 1 }),
+            schema::Index::on("former_slugs", doc! { "former_slugs": 1 }),
             schema::Index::on("type", doc! { "type": 1, "_id": 1 }),
             schema::Index::on("categories", doc! { "categories": 1, "_id": 1 }),
             schema::Index::on("price", doc! { "price.amount": 1, "_id": 1 }),
@@ -70,6 +97,13 @@ fn document_of(product: &Product) -> Result<Document, StoreError> {
     Ok(document)
 }
 
+/// Selects the products at a path and below it.
+fn in_category(path: &str) -> Document {
+    // '0' follows '/' in ASCII: the range holds everything that begins with `path/`.
+    let below = doc! { "$gte": format!("{path}/"), "$lt": format!("{path}0") };
+    doc! { "$or": [{ "categories": path }, { "categories": { "$elemMatch": below } }] }
+}
+
 /// Tells by the index's name what another product has.
 fn taken(error: Error) -> Result<Taken, StoreError> {
     if !is_duplicate_key(&error) {
@@ -95,7 +129,10 @@ impl Products {
     /// Opens the store.
     pub(in crate::catalog) fn new(mongo: &Mongo) -> Self {
         Self {
+            mongo: mongo.clone(),
             documents: mongo.database().collection(PRODUCTS),
+            prices: Prices::new(mongo),
+            audit: Audit::new(mongo),
         }
     }
 
@@ -109,6 +146,64 @@ impl Products {
             Ok(_) => Ok(Ok(())),
             Err(error) => Ok(Err(taken(error)?)),
         }
+    }
+
+    /// Adds a product or puts it in the place of its version, with the price periods that end and the
+    /// audit log's entry, all or nothing; `false` where the version is not the present one.
+    /// Indexes used: `_id`, `slug`, `skus`.
+    pub(in crate::catalog) async fn revise(
+        &self,
+        revision: Revision,
+    ) -> Result<Result<bool, Taken>, StoreError> {
+        let document = document_of(&revision.product)?;
+        let context = (self.clone(), revision, document);
+        let done =
+            self.mongo
+                .transaction_with(context, |session, (products, revision, document)| {
+                    products.write_in(session, revision, document).boxed()
+                });
+        match done.await {
+            Ok(()) => Ok(Ok(true)),
+            Err(error)
+                if error.aborted::<Outrun>().is_some()
+                    || error.aborted::<Concluded>().is_some() =>
+            {
+                Ok(Ok(false))
+            }
+            Err(StoreError::Driver(error)) => Ok(Err(taken(error)?)),
+            Err(error @ StoreError::Damaged { .. }) => Err(error),
+        }
+    }
+
+    async fn write_in(
+        &self,
+        session: &mut ClientSession,
+        revision: &Revision,
+        document: &Document,
+    ) -> mongodb::error::Result<()> {
+        let documents = self.documents.clone_with_type::<Document>();
+        match revision.over {
+            None => {
+                let inserted = documents.insert_one(document).session(&mut *session);
+                inserted.await?;
+            }
+            Some(over) => {
+                let over = i64::try_from(over).unwrap_or(i64::MAX);
+                let unchanged = doc! { "_id": revision.product.id, "version": over };
+                let replaced = documents
+                    .replace_one(unchanged, document)
+                    .session(&mut *session);
+                if replaced.await?.matched_count != 1 {
+                    return Err(StoreError::abort(Outrun));
+                }
+            }
+        }
+        self.prices.write_in(&mut *session, &revision.ended).await?;
+        self.audit.write_in(&mut *session, &revision.entry).await?;
+        if let Some(step) = &revision.step {
+            step.conclude_in(session).await?;
+        }
+        Ok(())
     }
 
     /// Adds many products; the places of those whose SKU or slug somebody has.
@@ -154,6 +249,15 @@ impl Products {
         Ok(self.documents.find_one(doc! { "slug": slug }).await?)
     }
 
+    /// The product that had that slug last. Index used: `former_slugs`.
+    pub(in crate::catalog) async fn find_by_former_slug(
+        &self,
+        slug: &str,
+    ) -> Result<Option<Product>, StoreError> {
+        let found = self.documents.find_one(doc! { "former_slugs": slug });
+        Ok(found.sort(doc! { "updated_at": -1 }).await?)
+    }
+
     /// The products of those ids, in any order. Index used: `_id`.
     pub(in crate::catalog) async fn find_all(
         &self,
@@ -174,6 +278,71 @@ impl Products {
         Ok(found.await?.try_collect().await?)
     }
 
+    /// Lets the products at `from` and below it follow to `to`, each in one step; again, where this was cut
+    /// short. Index used: `categories`.
+    pub(in crate::catalog) async fn move_category(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<u64, StoreError> {
+        let length = i32::try_from(from.len()).unwrap_or(i32::MAX);
+        let rest = doc! { "$substrBytes": ["$$path", length, -1] };
+        let below = format!("{from}/");
+        let head = doc! { "$substrBytes": ["$$path", 0, length.saturating_add(1)] };
+        let inside = doc! { "$or": [{ "$eq": ["$$path", from] }, { "$eq": [head, &below] }] };
+        let moved = doc! { "$map": { "input": "$categories", "as": "path", "in": {
+            "$cond": [inside, { "$concat": [to, rest] }, "$$path"],
+        } } };
+        // Each once, in their order: it may have stood at both places.
+        let once = doc! { "$reduce": { "input": moved, "initialValue": [], "in": {
+            "$cond": [{ "$in": ["$$this", "$$value"] }, "$$value",
+                { "$concatArrays": ["$$value", ["$$this"]] }],
+        } } };
+        let follow = vec![doc! { "$set": {
+            "categories": once,
+            "version": { "$add": ["$version", 1_i64] },
+            "updated_at": "$$NOW",
+        } }];
+        let done = self
+            .documents
+            .update_many(in_category(from), follow)
+            .await?;
+        Ok(done.matched_count)
+    }
+
+    /// The products at a path and below it, in batches. Index used: `categories`.
+    pub(in crate::catalog) async fn of_category(
+        &self,
+        path: &str,
+    ) -> Result<impl Stream<Item = Result<Product, Error>> + Unpin + Send + use<>, StoreError> {
+        let found = self.documents.find(in_category(path));
+        Ok(found.batch_size(BATCH).await?)
+    }
+
+    /// The paths at `path` and below it that products stand at. Index used: `categories`.
+    pub(in crate::catalog) async fn category_paths(
+        &self,
+        path: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let found = self.documents.distinct("categories", in_category(path));
+        let paths = found.await?.into_iter();
+        let paths = paths.filter_map(|found| found.as_str().map(str::to_owned));
+        let inside = |found: &String| {
+            found
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        Ok(paths.filter(inside).collect())
+    }
+
+    /// How many products stand at a path and below it. Index used: `categories`.
+    pub(in crate::catalog) async fn count_in_category(
+        &self,
+        path: &str,
+    ) -> Result<u64, StoreError> {
+        Ok(self.documents.count_documents(in_category(path)).await?)
+    }
+
     /// Every product, in the order of their ids, in batches. Index used: `_id`.
     pub(in crate::catalog) async fn all(
         &self,
@@ -191,38 +360,28 @@ impl Products {
         Ok(found.sort(doc! { "_id": 1 }).batch_size(BATCH).await?)
     }
 
-    /// A slug that no product has: `base`, or `base` with the least number that is free. Another writer
-    /// may take it meanwhile. Index used: `slug`.
+    /// A slug that no product has or had: `base`, or `base` with the least number that is free. Another writer
+    /// may take it meanwhile. Indexes used: `slug`, `former_slugs`.
     pub(in crate::catalog) async fn free_slug(&self, base: &str) -> Result<String, StoreError> {
         #[derive(serde::Deserialize)]
         struct Row {
             slug: String,
         }
         // '.' follows '-' in ASCII: the range holds `base` and everything that begins with `base-`.
-        let range = doc! { "slug": { "$gte": base, "$lt": format!("{base}.") } };
+        let range = || doc! { "$gte": base, "$lt": format!("{base}.") };
         let documents = self.documents.clone_with_type::<Row>();
-        let rows = documents.find(range);
+        let rows = documents.find(doc! { "slug": range() });
         let rows = rows.projection(doc! { "_id": 0, "slug": 1 }).await?;
-        let present: HashSet<String> = rows.map_ok(|row| row.slug).try_collect().await?;
+        let mut present: HashSet<String> = rows.map_ok(|row| row.slug).try_collect().await?;
+        // An address that leads to another product goes on doing so, unless somebody takes it by name.
+        let former = self.documents.distinct(
+            "former_slugs",
+            doc! { "former_slugs": { "$elemMatch": range() } },
+        );
+        let former = former.await?.into_iter();
+        present.extend(former.filter_map(|slug| Some(slug.as_str()?.to_owned())));
         let mut candidates = (1..).map(|n| with_suffix(base, n));
         let free = candidates.find(|slug| !present.contains(slug));
         Ok(free.unwrap_or_else(|| base.to_owned()))
-    }
-
-    /// Puts `product` in the place of its version `over`; `false` where that is not the present one.
-    /// Indexes used: `_id`, `slug`, `skus`.
-    pub(in crate::catalog) async fn replace(
-        &self,
-        product: &Product,
-        over: u64,
-    ) -> Result<Result<bool, Taken>, StoreError> {
-        let over = i64::try_from(over).unwrap_or(i64::MAX);
-        let unchanged = doc! { "_id": product.id, "version": over };
-        let documents = self.documents.clone_with_type::<Document>();
-        let replaced = documents.replace_one(unchanged, document_of(product)?);
-        match replaced.await {
-            Ok(done) => Ok(Ok(done.matched_count == 1)),
-            Err(error) => Ok(Err(taken(error)?)),
-        }
     }
 }

@@ -4,19 +4,24 @@
 use std::sync::Arc;
 
 use bson::doc;
-use futures_util::TryStreamExt;
-use mongodb::Collection;
+use futures_util::{FutureExt, TryStreamExt};
+use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 
 use super::PRODUCT_TYPES;
 use crate::{
-    catalog::model::{Field, ProductType, TypeId},
+    audit::{Action, Actor, Audit, Entry},
+    catalog::{
+        journal::type_entry,
+        model::{Field, ProductType, TypeId},
+    },
     clock::Timestamp,
-    mongo::{Mongo, StoreError, is_duplicate_key, schema},
+    mongo::{Mongo, StoreError, schema},
 };
 
-#[derive(Debug, Serialize, Deserialize)]
-struct TypeDocument {
+/// A type as stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::catalog) struct TypeDocument {
     #[serde(rename = "_id")]
     id: TypeId,
     name: String,
@@ -28,7 +33,7 @@ struct TypeDocument {
     updated_at: Timestamp,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct FieldDocument {
     name: String,
     label: String,
@@ -98,7 +103,9 @@ impl TryFrom<TypeDocument> for ProductType {
 /// The product types besides the built-in one.
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct ProductTypes {
+    mongo: Mongo,
     documents: Collection<TypeDocument>,
+    audit: Audit,
 }
 
 /// The collection of this store.
@@ -114,7 +121,9 @@ impl ProductTypes {
     /// Opens the store.
     pub(in crate::catalog) fn new(mongo: &Mongo) -> Self {
         Self {
+            mongo: mongo.clone(),
             documents: mongo.database().collection(PRODUCT_TYPES),
+            audit: Audit::new(mongo),
         }
     }
 
@@ -123,12 +132,14 @@ impl ProductTypes {
         &self,
         product_type: &ProductType,
     ) -> Result<bool, StoreError> {
-        let document = TypeDocument::from(product_type);
-        match self.documents.insert_one(document).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_duplicate_key(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let entry = type_entry(
+            Actor::CommandLine,
+            Action::Created,
+            None,
+            Some(product_type),
+        );
+        self.change(TypeChange::Insert(product_type.into()), entry)
+            .await
     }
 
     /// The type of that id; the built-in one is always there. Index used: `_id`.
@@ -152,23 +163,69 @@ impl ProductTypes {
         types.map(|found| found.try_into().map(Arc::new)).collect()
     }
 
-    /// Puts a type in the place of its version `over`; `false` where that is not the present one.
-    /// Index used: `_id`.
-    pub(in crate::catalog) async fn replace(
+    /// Writes a change with what the audit log is told of it, both or none; `false` where the id is taken,
+    /// or what was to be replaced or removed is not there. Index used: `_id`.
+    pub(in crate::catalog) async fn change(
         &self,
-        product_type: &ProductType,
-        over: u64,
+        change: TypeChange,
+        entry: Entry,
     ) -> Result<bool, StoreError> {
-        let over = i64::try_from(over).unwrap_or(i64::MAX);
-        let unchanged = doc! { "_id": &product_type.id, "version": over };
-        let document = TypeDocument::from(product_type);
-        let replaced = self.documents.replace_one(unchanged, document).await?;
-        Ok(replaced.matched_count == 1)
+        let context = (self.clone(), change, entry);
+        let done = self
+            .mongo
+            .transaction_with(context, |session, (types, change, entry)| {
+                types.write_in(session, change, entry).boxed()
+            });
+        match done.await {
+            Ok(()) => Ok(true),
+            Err(error) if error.aborted::<Outrun>().is_some() || error.is_duplicate_key() => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Removes a type; `false` where there is none. Index used: `_id`.
-    pub(in crate::catalog) async fn delete(&self, id: &TypeId) -> Result<bool, StoreError> {
-        let removed = self.documents.delete_one(doc! { "_id": id }).await?;
-        Ok(removed.deleted_count == 1)
+    async fn write_in(
+        &self,
+        session: &mut ClientSession,
+        change: &TypeChange,
+        entry: &Entry,
+    ) -> mongodb::error::Result<()> {
+        let changed = match change {
+            TypeChange::Insert(document) => {
+                let inserted = self.documents.insert_one(document);
+                inserted.session(&mut *session).await?;
+                1
+            }
+            TypeChange::Replace(document, over) => {
+                let over = i64::try_from(*over).unwrap_or(i64::MAX);
+                let unchanged = doc! { "_id": &document.id, "version": over };
+                let replaced = self.documents.replace_one(unchanged, document);
+                replaced.session(&mut *session).await?.matched_count
+            }
+            TypeChange::Delete(id) => {
+                let removed = self.documents.delete_one(doc! { "_id": id });
+                removed.session(&mut *session).await?.deleted_count
+            }
+        };
+        if changed == 0 {
+            return Err(StoreError::abort(Outrun));
+        }
+        self.audit.write_in(session, entry).await
     }
 }
+
+/// What is done to a type.
+#[derive(Debug, Clone)]
+pub(in crate::catalog) enum TypeChange {
+    /// It is added.
+    Insert(TypeDocument),
+    /// It takes the place of this version.
+    Replace(TypeDocument, u64),
+    /// It is removed.
+    Delete(TypeId),
+}
+
+/// What was to be changed is not there as it was read.
+#[derive(Debug, Clone, Copy)]
+struct Outrun;

@@ -3,6 +3,7 @@
 mod demo;
 mod feed;
 mod listing;
+mod management;
 mod products;
 mod stock;
 mod types;
@@ -12,9 +13,10 @@ use std::time::Duration;
 use actix_web::{App, body::MessageBody, http::header::HeaderMap, test::TestRequest, web};
 use serde_json::{Value, json};
 
-use super::{Catalog, Stock, collections, routes};
+use super::{Catalog, Exporter, Importer, JobWorker, Stock, collections, routes};
 use crate::{
     accounts::{Role, Tokens},
+    audit::Audit,
     config::{self, Config},
     id::{SessionId, UserId},
     mongo::{Mongo, feed::Feed, schema},
@@ -36,6 +38,10 @@ struct Node {
     catalog: Catalog,
     stock: Stock,
     tokens: Tokens,
+    importer: Importer,
+    exporter: Exporter,
+    audit: Audit,
+    _worker: JobWorker,
     _feed: Feed,
 }
 
@@ -68,9 +74,8 @@ impl TestShop {
         let database = format!("test_catalog_{}", bson::oid::ObjectId::new());
         let config = configured(&database);
         let mongo = Mongo::connect(&uri, &config.mongodb).await.unwrap();
-        schema::apply(mongo.database(), &collections())
-            .await
-            .unwrap();
+        let declared = [collections(), crate::audit::collections()].concat();
+        schema::apply(mongo.database(), &declared).await.unwrap();
         let node = Node::open(&mongo, &uri, &config).await;
         Self {
             config,
@@ -104,8 +109,14 @@ impl Node {
             .await
             .unwrap();
         let stock = Stock::new(mongo);
+        let catalog = Catalog::open(mongo, &feed, &stock, config);
+        let importer = Importer::new(mongo, config.store.currency);
         let node = Self {
-            catalog: Catalog::open(mongo, &feed, &stock, config),
+            _worker: JobWorker::start(mongo, &catalog, &importer),
+            importer,
+            exporter: Exporter::new(mongo),
+            audit: Audit::new(mongo),
+            catalog,
             stock,
             tokens: Tokens::new(&config.auth),
             _feed: feed,
@@ -123,10 +134,13 @@ impl Node {
         let app = App::new()
             .app_data(web::Data::new(self.catalog.clone()))
             .app_data(web::Data::new(self.tokens.clone()))
+            .app_data(web::Data::new(self.importer.clone()))
+            .app_data(web::Data::new(self.exporter.clone()))
+            .app_data(web::Data::new(self.audit.clone()))
             .configure(|app| {
-                routes(&mut utoipa_actix_web::service_config::ServiceConfig::new(
-                    app,
-                ));
+                let mut table = utoipa_actix_web::service_config::ServiceConfig::new(app);
+                routes(&mut table);
+                crate::audit::routes(&mut table);
             });
         let app = actix_web::test::init_service(app).await;
         let answered = actix_web::test::call_service(&app, request.to_request()).await;

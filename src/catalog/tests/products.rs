@@ -237,14 +237,29 @@ async fn a_slug_that_moves_names_its_new_product() {
     shop.patch(&at(&first), &json!({"slug": "old-mug"}))
         .await
         .expect(200);
-    shop.get("/api/products/harbour-mug")
-        .await
-        .problem(404, "not_found");
+    let moved = shop.get("/api/products/harbour-mug").await.expect(301);
+    assert_eq!(moved.header("location"), "/api/products/old-mug");
+    let as_staff = shop.staff(TestRequest::get().uri("/api/products/harbour-mug"));
+    as_staff.await.expect(301);
+    // A slug that is made leaves old addresses alone; one that is asked for takes them.
     let mut other = mug();
+    other["sku"] = json!("MUG-3");
+    assert_eq!(shop.create(&other).await["slug"], "harbour-mug-2");
     other["sku"] = json!("MUG-2");
+    other["slug"] = json!("harbour-mug");
     let second = shop.create(&other).await;
     let seen = shop.get("/api/products/harbour-mug").await.json();
     assert_eq!(seen["id"], second["id"]);
+    // Back again: the slug between leads to it too, and a draft leads nobody anywhere.
+    let back = json!({"slug": "new-mug"});
+    shop.patch(&at(&first), &back).await.expect(200);
+    let moved = shop.get("/api/products/old-mug").await.expect(301);
+    assert_eq!(moved.header("location"), "/api/products/new-mug");
+    let draft = json!({"status": "draft"});
+    shop.patch(&at(&first), &draft).await.expect(200);
+    shop.get("/api/products/old-mug")
+        .await
+        .problem(404, "not_found");
     shop.close().await;
 }
 
