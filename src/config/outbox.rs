@@ -44,10 +44,12 @@ impl OutboxConfig {
 
     pub(super) fn check(&self) -> Checked {
         // The line says nothing of the value: it holds a password.
-        let broker = self.broker();
+        let text = self.amqp_url.expose_secret();
+        // lapin takes a URL without a host for localhost's.
+        let named = url::Url::parse(text)
+            .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()));
         rule(
-            self.amqp_url.expose_secret().is_empty()
-                || broker.is_some_and(|uri| !uri.authority.host.is_empty()),
+            text.is_empty() || (named && self.broker().is_some()),
             "outbox.amqp_url",
             "expected amqp://user:password@host:port/vhost, or amqps://",
         )?;

@@ -96,14 +96,14 @@ async fn bodies_of_every_wrong_shape_are_refused_everywhere() {
     let calls = with_body(&document);
     assert!(calls.len() > 15, "the document lists its bodies");
     let deep = "[".repeat(10_000).into_bytes();
-    let wide = format!("{{\"x\":\"{}\"}}", "a".repeat(1 << 20)).into_bytes();
+    let wide = format!("{{\"x\":\"{}\"}}", "a".repeat(3 << 20)).into_bytes();
     let shapes: [(&str, Vec<u8>, &[u16]); 9] = [
         ("empty", Vec::new(), &[400]),
         ("cut off", b"{".to_vec(), &[400]),
         ("two values", b"{} {}".to_vec(), &[400, 422]),
         ("not utf-8", b"{\"a\":\"\xff\xfe\"}".to_vec(), &[400]),
         ("deep", deep, &[400]),
-        ("one mebibyte", wide, &[413]),
+        ("three mebibytes", wide, &[413]),
         ("a list", b"[1]".to_vec(), &[400, 422]),
         ("null", b"null".to_vec(), &[422]),
         (

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder, delete, get,
+    HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, delete, get,
     http::header::{CACHE_CONTROL, ETAG, LOCATION},
     post, put, web,
 };
@@ -20,7 +20,7 @@ use crate::{
     },
     http::{Body, IfMatch, Params, etag, invalid_parameter, read_at_most},
     page::{Limit, Page, decode_cursor, encode_cursor},
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
 };
 
 /// The name of the list, which its cursors carry.
@@ -28,6 +28,9 @@ const LIST: &str = "product-types";
 
 /// The most bytes of data that a type is made from.
 const MAX_SAMPLE: usize = 8 * 1024 * 1024;
+
+/// Names of JSON Lines.
+const JSON_LINES: [&str; 2] = ["application/x-ndjson", "application/jsonl"];
 
 /// A page of product types.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -228,12 +231,14 @@ struct InferParams {
     (status = FORBIDDEN, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody),
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
+    (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody, description = "A line is no object: `/lines/<number>`"),
 ))]
 #[post("/api/product-types/infer")]
 pub(super) async fn infer_type(
     _staff: Staff,
     Params(wanted): Params<InferParams>,
+    request: HttpRequest,
     payload: web::Payload,
     catalog: web::Data<Catalog>,
 ) -> Result<web::Json<WriteProductType>, Problem> {
@@ -244,6 +249,11 @@ pub(super) async fn infer_type(
     let made = if let Some(from) = &wanted.from {
         catalog.infer_from_products(&id, &parsed(from)?).await?
     } else {
+        if !JSON_LINES.contains(&request.content_type()) {
+            return Err(
+                Problem::new(Code::UnsupportedMediaType).detail("send application/x-ndjson")
+            );
+        }
         let body = read_at_most(payload.into_inner(), MAX_SAMPLE).await?;
         infer_from_lines(&id, &body)?
     };

@@ -75,8 +75,8 @@ pub enum TreeFault {
     /// There is none.
     #[error("there is no category at that path")]
     Unknown,
-    /// Into itself.
-    #[error("a category cannot be moved into itself")]
+    /// Into itself, or onto one that it is in.
+    #[error("a category cannot be moved into itself, or onto one that it is in")]
     Circle,
     /// Too many levels.
     #[error("a path has {MAX_CATEGORY_DEPTH} levels at most")]
@@ -191,7 +191,8 @@ impl Categories {
         to: &str,
         now: Timestamp,
     ) -> Result<OpenMove, TreeFault> {
-        if below(to, from).is_some() {
+        // Onto one that it is in: what lies below could come to stand where it was, and be taken for it.
+        if below(to, from).is_some() || below(from, to).is_some() {
             return Err(TreeFault::Circle);
         }
         let moved = |path: &str| below(path, from).map(|rest| format!("{to}{rest}"));
