@@ -63,7 +63,7 @@ async fn an_uploaded_picture_is_the_products_and_is_served_for_ever() {
     );
 
     let log = format!(
-        "/api/admin/audit?entity=product&id={}",
+        "/api/admin/audit?entity=product&entityId={}",
         product["id"].as_str().unwrap()
     );
     let token = shop.token(Role::Admin);
