@@ -237,7 +237,7 @@ fn webp(walk: &mut Walk<'_>) -> Option<()> {
     pixels.then_some(())
 }
 
-/// Screen, extensions and pictures in blocks, the trailer (GIF89a specification).
+/// Screen, extensions and pictures in blocks, the trailer (`GIF89a` specification).
 fn gif(walk: &mut Walk<'_>) -> Option<()> {
     walk.take(6)?;
     let [_, _, _, _, flags, _, _] = walk.array()?;

@@ -277,13 +277,10 @@ fn is_signed(request: &HttpRequest) -> bool {
     assert_eq!(query["X-Amz-Credential"], credential);
     let joined: Vec<String> = query.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let names = signed.replace("%3B", ";");
-    let headers: String = names
-        .split(';')
-        .map(|name| {
-            let value = request.headers().get(name).unwrap().to_str().unwrap();
-            format!("{name}:{value}\n")
-        })
-        .collect();
+    let headers = names.split(';').fold(String::new(), |lines, name| {
+        let value = request.headers().get(name).unwrap().to_str().unwrap();
+        format!("{lines}{name}:{value}\n")
+    });
     let canonical = format!(
         "{}\n{}\n{}\n{headers}\n{names}\nUNSIGNED-PAYLOAD",
         request.method(),
