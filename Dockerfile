@@ -16,7 +16,7 @@ COPY web web
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bins && \
-    mkdir -p /out/simulator && \
+    mkdir -p /out/simulator /out/images && \
     cp target/release/bodega target/release/paypal-simulator /out/
 
 # glibc, libgcc and nothing else: no shell, and a user that is not root (65532).
@@ -31,6 +31,8 @@ CMD ["--bind", "0.0.0.0:8090"]
 
 FROM gcr.io/distroless/cc-debian12:nonroot AS bodega
 COPY --from=build /out/bodega /usr/local/bin/bodega
+# A volume mounted here inherits its owner.
+COPY --from=build --chown=65532:65532 /out/images /var/lib/bodega/images
 COPY config /etc/bodega
 ENV BODEGA_CONFIG_DIR=/etc/bodega \
     BODEGA__SERVER__BIND=0.0.0.0:8080 \

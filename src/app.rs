@@ -22,7 +22,7 @@ use crate::{
     api,
     audit::{self, Audit},
     cart::{self, Carts},
-    catalog::{self, Catalog, Exporter, Importer, JobWorker, Stock},
+    catalog::{self, Catalog, Exporter, Images, ImagesError, Importer, JobWorker, Stock},
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     discounts::{self, Discounts},
@@ -70,6 +70,9 @@ pub enum StartError {
     /// The payment provider.
     #[error(transparent)]
     Payments(#[from] SetupError),
+    /// The store of pictures.
+    #[error("images: {0}")]
+    Images(#[from] ImagesError),
     /// The socket.
     #[error("server.bind: {0}")]
     Bind(#[from] std::io::Error),
@@ -114,6 +117,7 @@ pub struct Shop {
     inbox: Inbox,
     followers: Arc<Mutex<Option<Workers>>>,
     outbox: Arc<Mutex<Option<Outbox>>>,
+    images: Images,
     importer: Importer,
     jobs: Arc<JobWorker>,
     hub: Hub,
@@ -141,6 +145,7 @@ impl Shop {
         accounts.follow(&feed).await?;
         let stock = Stock::new(&mongo).within(config.checkout.hold_limits());
         let catalog = Catalog::open(&mongo, &feed, &stock, &config);
+        let images = Images::open(&config.images)?;
         let paypal = Arc::new(PayPal::new(&config.paypal)?);
         let payments = Payments::new(paypal.clone());
         let inbox = Inbox::open(&mongo, paypal);
@@ -180,6 +185,7 @@ impl Shop {
             inbox,
             followers: Arc::new(Mutex::new(Some(followers))),
             outbox: Arc::new(Mutex::new(outbox)),
+            images,
             importer,
             jobs: Arc::new(jobs),
             hub,
@@ -221,6 +227,7 @@ impl Shop {
             .app_data(web::Data::new(self.idempotency.clone()))
             .app_data(web::Data::new(self.stock.clone()))
             .app_data(web::Data::new(self.catalog.clone()))
+            .app_data(web::Data::new(self.images.clone()))
             .app_data(web::Data::new(self.importer.clone()))
             .app_data(web::Data::new(Exporter::new(&self.mongo)))
             .app_data(web::Data::new(Audit::new(&self.mongo)))

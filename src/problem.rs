@@ -90,6 +90,8 @@ codes! {
     BodyTooLarge = 413 "body_too_large" "The body is too large";
     UnsupportedMediaType = 415 "unsupported_media_type" "The content type is not supported";
     Invalid = 422 "validation_failed" "The request breaks a rule";
+    ImageInvalid = 422 "image_invalid" "The body is not an image that the shop takes";
+    ImageTooLarge = 422 "image_too_large" "The image has too many pixels";
     KeyReused = 422 "idempotency_key_reused" "The idempotency key belongs to another request";
     DiscountUnknown = 422 "discount_unknown" "There is no such discount code";
     ShippingUnavailable = 422 "shipping_unavailable" "The shipping method does not serve this address";

@@ -17,6 +17,7 @@ mod error;
 mod follower;
 mod handle;
 mod http;
+mod images;
 mod import;
 pub mod index;
 mod journal;
@@ -38,6 +39,7 @@ mod worker;
 pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
 pub use http::routes;
+pub use images::{Images, ImagesError};
 pub use import::{
     BrokenMapping, Counts, Difference, Exporter, Format, ImportError, ImportJob, ImportPlan,
     ImportState, Importer, Level, Mapping, Progress, ReportLine, StoredFile,

@@ -46,6 +46,7 @@ pub(super) fn check(config: &Config) -> Checked {
         "expected \"embedded\" or a URI that begins with mongodb:// or mongodb+srv://",
     )?;
     limits(config)?;
+    config.images.check()?;
     config.outbox.check()?;
     store(config)
 }

@@ -4,6 +4,7 @@
 //! environment `BODEGA__SECTION__KEY`. The first fault stops the start with one line that names the key.
 
 mod check;
+mod images;
 mod outbox;
 mod paypal;
 mod read;
@@ -14,6 +15,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use images::ImagesConfig;
 pub use outbox::OutboxConfig;
 pub use paypal::PayPalEnvironment;
 pub use read::{ConfigError, config_folder, load, load_from};
@@ -41,6 +43,8 @@ pub struct Config {
     pub cart: CartConfig,
     /// The catalogue's caches.
     pub catalog: CatalogConfig,
+    /// Uploaded pictures.
+    pub images: ImagesConfig,
     /// Reservations and their sweeper.
     pub checkout: CheckoutConfig,
     /// Live streams.

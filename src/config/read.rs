@@ -15,12 +15,14 @@ use super::{Config, check};
 /// The defaults travel in the binary, so that it starts from any folder.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// Keys that may also be given as `…_FILE`: the path of a file that holds the value.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "BODEGA__AUTH__JWT_SECRET",
     "BODEGA__PAYPAL__CLIENT_SECRET",
     "BODEGA__PAYPAL__CLIENT_ID",
     "BODEGA__MONGODB__URI",
     "BODEGA__OUTBOX__AMQP_URL",
+    "BODEGA__IMAGES__S3_ACCESS_KEY_ID",
+    "BODEGA__IMAGES__S3_SECRET_ACCESS_KEY",
 ];
 
 /// The configuration cannot be used; one line that names the key.
@@ -236,6 +238,39 @@ mod tests {
                 ("BODEGA__PAYPAL__ENVIRONMENT", environment),
             ];
             assert!(refusal(&contrary).contains("paypal.environment"));
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_configured_whole_or_not_at_all() {
+        let whole = [
+            ("BODEGA__IMAGES__S3_ENDPOINT", "https://s3.example"),
+            ("BODEGA__IMAGES__S3_BUCKET", "pictures"),
+            ("BODEGA__IMAGES__S3_ACCESS_KEY_ID", "1234"),
+            ("BODEGA__IMAGES__S3_SECRET_ACCESS_KEY", "s3cret"),
+        ];
+        let config = with(&whole).unwrap();
+        let bucket = config.images.bucket().unwrap();
+        assert_eq!(bucket.base_url().as_str(), "https://s3.example/pictures/");
+        assert_eq!(config.images.s3_access_key_id, "1234", "digits stay text");
+        assert!(!format!("{config:?}").contains("s3cret"));
+        assert!(with(&[]).unwrap().images.bucket().is_none());
+        for (missing, (key, _)) in whole.iter().enumerate().skip(1) {
+            let mut rest = whole.to_vec();
+            rest.remove(missing);
+            let named = key.trim_start_matches("BODEGA__IMAGES__").to_lowercase();
+            assert!(refusal(&rest).contains(&format!("images.{named}")));
+        }
+        for (key, value, named) in [
+            ("S3_ENDPOINT", "s3.example", "images.s3_endpoint"),
+            ("S3_ENDPOINT", "ftp://s3.example", "images.s3_endpoint"),
+            ("MAX_MIB", "0", "images.max_mib"),
+            ("MAX_SIDE", "70000", "images.max_side"),
+        ] {
+            let mut pairs = whole.to_vec();
+            let key = format!("BODEGA__IMAGES__{key}");
+            pairs.push((&key, value));
+            assert!(refusal(&pairs).contains(named), "{key} {value}");
         }
     }
 

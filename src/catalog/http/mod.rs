@@ -3,12 +3,11 @@
 mod answer;
 mod brands;
 mod categories;
-mod images;
 mod list;
 mod read;
 mod stock;
 mod types;
-mod write;
+pub(super) mod write;
 
 use utoipa_actix_web::service_config::ServiceConfig as Table;
 
@@ -16,6 +15,7 @@ use utoipa_actix_web::service_config::ServiceConfig as Table;
 pub fn routes(table: &mut Table) {
     super::import::routes(table);
     super::bulk::routes(table);
+    super::images::routes(table);
     table
         .service(list::list_products)
         .service(list::suggest_products)
@@ -38,6 +38,5 @@ pub fn routes(table: &mut Table) {
         .service(categories::move_category)
         .service(categories::change_category)
         .service(categories::delete_category)
-        .service(brands::list_brands)
-        .service(images::demo_image);
+        .service(brands::list_brands);
 }

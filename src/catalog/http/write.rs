@@ -25,7 +25,10 @@ use crate::{
 const MAX_WRITTEN: usize = 2 * 1024 * 1024;
 
 /// The product that an address names, by id or slug.
-async fn named(catalog: &Catalog, name: &str) -> Result<ProductId, CatalogError> {
+pub(in crate::catalog) async fn named(
+    catalog: &Catalog,
+    name: &str,
+) -> Result<ProductId, CatalogError> {
     match name.parse() {
         Ok(id) => Ok(id),
         Err(_slug) => Ok(catalog.find_by_name(name).await?.id),
@@ -33,7 +36,10 @@ async fn named(catalog: &Catalog, name: &str) -> Result<ProductId, CatalogError>
 }
 
 /// Answers with a product as staff see it.
-fn written(mut response: HttpResponseBuilder, (product, levels): &Written) -> HttpResponse {
+pub(in crate::catalog) fn written(
+    mut response: HttpResponseBuilder,
+    (product, levels): &Written,
+) -> HttpResponse {
     response
         .insert_header((ETAG, tag(product, levels, Audience::Staff)))
         .json(ProductView::new(product, levels, Audience::Staff))

@@ -36,6 +36,7 @@ pub use jobs::{ImportJob, ImportState, StoredFile};
 pub use mapping::{BrokenMapping, Mapping};
 pub use read::Format;
 pub use report::{Counts, Difference, Level, ReportLine};
+pub(super) use values::hex;
 
 use self::{
     batch::{Done, Writer},

@@ -13,7 +13,7 @@ const INVISIBLE: [char; 9] = [
 ];
 
 /// The first `count` bytes of a digest as hexadecimal digits.
-pub(super) fn hex(digest: &[u8], count: usize) -> String {
+pub(in crate::catalog) fn hex(digest: &[u8], count: usize) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
     let bytes = digest.iter().take(count);
     bytes

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Attributes, Categories, DraftVariant, MAX_CATEGORIES, MAX_CATEGORY_DEPTH, MAX_DESCRIPTION,
-    MAX_IMAGES, MAX_ON_HAND, MAX_PRODUCT_BYTES, MAX_SHORT_TEXT, MAX_TITLE, PriceMark, Product,
-    ProductType, Schema, Status, TypeId, Variant, WriteProduct, check_attributes, check_slug,
-    derive_slug,
+    Attributes, Categories, DraftVariant, MAX_ALT, MAX_CATEGORIES, MAX_CATEGORY_DEPTH,
+    MAX_DESCRIPTION, MAX_IMAGES, MAX_ON_HAND, MAX_PRODUCT_BYTES, MAX_SHORT_TEXT, MAX_TITLE,
+    PriceMark, Product, ProductType, Schema, Status, TypeId, Variant, WriteProduct,
+    check_attributes, check_slug, derive_slug,
     slug::is_slug,
     variants::{check_options, check_variants, checked_sku},
 };
@@ -364,13 +364,7 @@ fn check_places(written: &WriteProduct, faults: &mut Vec<FieldError>) {
             let message = "expected an http or https address, or a path of this site";
             faults.push(FieldError::new(format!("{pointer}/url"), "url", message));
         }
-        text(
-            faults,
-            &format!("{pointer}/alt"),
-            &image.alt,
-            0,
-            MAX_TITLE * 2,
-        );
+        text(faults, &format!("{pointer}/alt"), &image.alt, 0, MAX_ALT);
     }
 }
 

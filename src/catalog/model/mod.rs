@@ -48,6 +48,8 @@ pub const MAX_IMAGES: usize = 50;
 pub const MAX_SKU: usize = 100;
 /// The most characters of a title.
 pub const MAX_TITLE: usize = 300;
+/// The most characters of what a picture shows.
+pub const MAX_ALT: usize = 600;
 /// The most characters of a description.
 pub const MAX_DESCRIPTION: usize = 50_000;
 /// The most characters of a brand or an option's value.

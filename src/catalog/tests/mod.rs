@@ -2,8 +2,10 @@
 
 mod demo;
 mod feed;
+mod images;
 mod listing;
 mod management;
+pub(super) mod pictures;
 mod products;
 mod stock;
 mod types;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use actix_web::{App, body::MessageBody, http::header::HeaderMap, test::TestRequest, web};
 use serde_json::{Value, json};
 
-use super::{Catalog, Exporter, Importer, JobWorker, Stock, collections, routes};
+use super::{Catalog, Exporter, Images, Importer, JobWorker, Stock, collections, routes};
 use crate::{
     accounts::{Role, Tokens},
     audit::Audit,
@@ -38,6 +40,7 @@ struct Node {
     catalog: Catalog,
     stock: Stock,
     tokens: Tokens,
+    images: Images,
     importer: Importer,
     exporter: Exporter,
     audit: Audit,
@@ -52,8 +55,9 @@ struct Reply {
     bytes: web::Bytes,
 }
 
-fn configured(database: &str) -> Config {
-    let pairs = [
+/// A configuration with keys of `[images]` as given.
+pub(super) fn configured_with(database: &str, images: &[(&str, &str)]) -> Config {
+    let needed = [
         (
             "BODEGA__AUTH__JWT_SECRET",
             "0123456789012345678901234567890123456789",
@@ -63,7 +67,11 @@ fn configured(database: &str) -> Config {
         ("BODEGA__PAYPAL__WEBHOOK_ID", "WH-1"),
         ("BODEGA__MONGODB__DATABASE", database),
     ];
-    let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let needed = needed.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let images = images
+        .iter()
+        .map(|(key, value)| (format!("BODEGA__IMAGES__{key}"), (*value).to_owned()));
+    let pairs = needed.into_iter().chain(images);
     config::load_from(std::path::Path::new("no-such-folder"), pairs).unwrap()
 }
 
@@ -72,7 +80,9 @@ impl TestShop {
         let uri = std::env::var("BODEGA_TEST_MONGODB_URI")
             .expect("set BODEGA_TEST_MONGODB_URI to a replica set's URI, or run scripts/test");
         let database = format!("test_catalog_{}", bson::oid::ObjectId::new());
-        let config = configured(&database);
+        let folder = std::env::temp_dir().join(&database);
+        let images = [("DIR", folder.to_str().unwrap())];
+        let config = configured_with(&database, &images);
         let mongo = Mongo::connect(&uri, &config.mongodb).await.unwrap();
         let declared = [collections(), crate::audit::collections()].concat();
         schema::apply(mongo.database(), &declared).await.unwrap();
@@ -92,6 +102,9 @@ impl TestShop {
 
     async fn close(self) {
         self.mongo.database().drop().await.unwrap();
+        if self.config.images.dir.exists() {
+            std::fs::remove_dir_all(&self.config.images.dir).unwrap();
+        }
     }
 }
 
@@ -113,6 +126,7 @@ impl Node {
         let importer = Importer::new(mongo, config.store.currency);
         let node = Self {
             _worker: JobWorker::start(mongo, &catalog, &importer),
+            images: Images::open(&config.images).unwrap(),
             importer,
             exporter: Exporter::new(mongo),
             audit: Audit::new(mongo),
@@ -134,6 +148,7 @@ impl Node {
         let app = App::new()
             .app_data(web::Data::new(self.catalog.clone()))
             .app_data(web::Data::new(self.tokens.clone()))
+            .app_data(web::Data::new(self.images.clone()))
             .app_data(web::Data::new(self.importer.clone()))
             .app_data(web::Data::new(self.exporter.clone()))
             .app_data(web::Data::new(self.audit.clone()))

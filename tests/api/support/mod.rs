@@ -193,6 +193,7 @@ impl TestShop {
                 "a secret of the tests, longer than 32 bytes".into(),
             ),
             ("AUTH__BCRYPT_COST", "4".into()),
+            ("IMAGES__DIR", folder.join("images").display().to_string()),
             ("PAYPAL__BASE_URL", simulator.url.clone()),
             ("PAYPAL__CLIENT_ID", "sim-client".into()),
             ("PAYPAL__CLIENT_SECRET", "sim-secret".into()),
