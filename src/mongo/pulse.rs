@@ -60,14 +60,18 @@ impl Pulse {
     }
 }
 
+/// Whether a member answers that takes writes.
+async fn beats(admin: Database) -> bool {
+    let hello = admin.run_command(doc! { "hello": 1 }).await;
+    hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
+}
+
 async fn feel(admin: Database, silent: watch::Sender<bool>) {
     let mut answered = Instant::now();
     while !silent.is_closed() {
         let asked = Instant::now();
-        let asking = admin.clone();
         // A task of its own, and never cut short: a dropped operation costs the driver its connection.
-        let mut beat =
-            tokio::spawn(async move { asking.run_command(doc! { "ping": 1 }).await.is_ok() });
+        let mut beat = tokio::spawn(beats(admin.clone()));
         let mut heard = timeout_at(answered + SILENCE, &mut beat).await;
         if heard.is_err() {
             heard = timeout(GRACE, &mut beat).await;
