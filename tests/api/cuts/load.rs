@@ -39,6 +39,8 @@ pub(super) struct Load {
     reader: Client,
     paypal: Client,
     product: Value,
+    /// What nobody buys: of what was just bought the stock is read anew.
+    shown: Value,
     acks: RefCell<std::fs::File>,
     path: PathBuf,
     stop: Cell<bool>,
@@ -56,6 +58,7 @@ impl Load {
             reader: shop.guest(),
             paypal: shop.paypal(),
             product: shop.product(&admin, "MUG", 900, 1_000_000).await,
+            shown: shop.product(&admin, "LAMP", 1_900, 10).await,
             acks: RefCell::new(std::fs::File::create(&path).unwrap()),
             path,
             stop: Cell::default(),
@@ -127,7 +130,7 @@ impl Load {
     async fn keep_filling(&self, filler: &Client) {
         let line = json!({ "productId": self.product["id"], "quantity": 1 });
         let add = || filler.request(Method::POST, "/api/cart").json(&line);
-        let mut quantities = (1..=9).cycle();
+        let mut quantities = (2..=9).cycle();
         let mut shown = 0;
         let Some(cart) = self.insist(add).await else {
             return;
@@ -184,8 +187,8 @@ impl Load {
     }
 
     async fn keep_browsing(&self) {
-        let one = format!("/api/products/{}", self.product["id"].as_str().unwrap());
-        let pages = ["/api/products?sort=price&inStock=true", &one];
+        let one = format!("/api/products/{}", self.shown["id"].as_str().unwrap());
+        let pages = ["/api/products?q=lamp&inStock=true", &one];
         for page in pages.iter().cycle() {
             if self.stop.get() {
                 return;

@@ -155,7 +155,10 @@ async fn keep_changing(
             .await;
         if answer.status == 200 {
             let cart = answer.body;
-            let ack = json!({ "kind": "cart", "id": cart["id"], "version": cart["version"] });
+            let ack = json!({
+                "kind": "cart", "id": cart["id"], "version": cart["version"],
+                "variant": cart["items"][0]["variantId"], "delta": 1,
+            });
             writeln!(acks.borrow_mut(), "{ack}").unwrap();
             acked += 1;
         } else {
