@@ -123,3 +123,59 @@ fn database_is_silent() -> Problem {
         .detail("the database does not answer")
         .retry_after(COME_AGAIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+
+    fn refused(gate: &Gate, method: &Method, path: &str) -> Option<Code> {
+        gate.admit(method, path).err().map(|problem| problem.code())
+    }
+
+    #[test]
+    fn while_the_database_is_silent_only_what_needs_it_is_refused() {
+        let (silent, told) = watch::channel(false);
+        let gate = Gate::new(Pulse::of(told));
+        let needing = [
+            (Method::GET, "/api/cart"),
+            (Method::POST, "/api/products"),
+            (Method::POST, "/api/payment/webhook"),
+            (Method::GET, "/api/realtime/events"),
+        ];
+        let free = [
+            (Method::GET, "/api/products/a-mug"),
+            (Method::HEAD, "/api/categories"),
+            (Method::GET, "/healthz"),
+            (Method::GET, "/readyz"),
+        ];
+        for (method, path) in needing.iter().chain(&free) {
+            assert_eq!(refused(&gate, method, path), None, "{path}");
+        }
+        silent.send_replace(true);
+        for (method, path) in &needing {
+            assert_eq!(
+                refused(&gate, method, path),
+                Some(Code::Unavailable),
+                "{path}"
+            );
+        }
+        for (method, path) in &free {
+            assert_eq!(refused(&gate, method, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_so_much_is_under_way() {
+        let (_silent, told) = watch::channel(false);
+        let gate = Gate::new(Pulse::of(told));
+        let mut passes: Vec<_> = (0..AT_ONCE)
+            .map(|_| gate.admit(&Method::GET, "/api/cart").ok().unwrap())
+            .collect();
+        assert_eq!(refused(&gate, &Method::GET, "/api/cart"), Some(Code::Busy));
+        assert_eq!(refused(&gate, &Method::GET, "/api/products"), None);
+        passes.pop();
+        assert_eq!(refused(&gate, &Method::GET, "/api/cart"), None);
+    }
+}

@@ -44,6 +44,12 @@ impl Pulse {
         Ok(Self(told))
     }
 
+    /// A pulse that a test feels.
+    #[cfg(test)]
+    pub(crate) const fn of(told: watch::Receiver<bool>) -> Self {
+        Self(told)
+    }
+
     /// Whether the database is silent now.
     #[must_use]
     pub fn is_silent(&self) -> bool {

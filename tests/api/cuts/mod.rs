@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// How long everybody goes on before a fault and after it.
-const BREATH: Duration = Duration::from_secs(3);
+const BREATH: Duration = Duration::from_secs(2);
 /// What a refusal may take at the 99th percentile on a machine of one's own.
 const GOAL: Duration = Duration::from_secs(3);
 /// How much memory may grow during a fault.

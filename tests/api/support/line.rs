@@ -100,7 +100,6 @@ async fn connect(near: TcpStream, port: u16, told: watch::Receiver<Fault>) {
     tokio::select! {
         _ended = futures_util::future::join(there, back) => {}
         _reset = reset.wait_for(|fault| *fault == Fault::Reset) => {
-            // Both halves of both ends are dropped with unread or unsent data, or closed: gone either way.
             for stop in stops {
                 stop.abort();
             }
@@ -113,6 +112,7 @@ fn abort(stream: TcpStream) {
     socket2::SockRef::from(&stream)
         .set_linger(Some(Duration::ZERO))
         .unwrap();
+    drop(stream);
 }
 
 async fn pass(
