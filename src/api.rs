@@ -16,7 +16,7 @@ use crate::{
     catalog::{self, Catalog},
     checkout, discounts,
     http::RequestId,
-    mongo::{Mongo, feed::Feed},
+    mongo::{feed::Feed, pulse::Pulse},
     orders, payments,
     problem::{Code, Problem, ProblemBody},
     realtime,
@@ -223,7 +223,7 @@ pub type Leaving = Arc<AtomicBool>;
 ))]
 #[get("/readyz")]
 async fn readyz(
-    mongo: web::Data<Mongo>,
+    pulse: web::Data<Pulse>,
     feed: web::Data<Feed>,
     catalog: web::Data<Catalog>,
     leaving: web::Data<Leaving>,
@@ -231,7 +231,9 @@ async fn readyz(
     if leaving.load(Ordering::SeqCst) {
         return Err(Problem::new(Code::NotReady).detail("the node is stopping"));
     }
-    mongo.ping().await?;
+    if pulse.is_silent() {
+        return Err(Problem::new(Code::NotReady).detail("the database does not answer"));
+    }
     if !feed.is_running() {
         return Err(Problem::new(Code::NotReady).detail("the change feed is being opened again"));
     }

@@ -26,9 +26,9 @@ use crate::{
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     discounts::{self, Discounts},
-    http::{RateLimits, TrustedProxies, guard_request},
+    http::{Gate, RateLimits, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
-    mongo::{Mongo, StoreError, feed::Feed, schema},
+    mongo::{Mongo, StoreError, feed::Feed, pulse::Pulse, schema},
     orders::{self, Orders, Refunds},
     outbox::Outbox,
     payments::{
@@ -101,6 +101,8 @@ pub fn collections() -> Vec<schema::Collection> {
 pub struct Shop {
     config: Arc<Config>,
     mongo: Mongo,
+    pulse: Pulse,
+    gate: Gate,
     feed: Feed,
     tokens: Tokens,
     accounts: Accounts,
@@ -139,6 +141,7 @@ impl Shop {
     ) -> Result<Self, StartError> {
         let mongo = Mongo::connect(uri, &config.mongodb).await?;
         schema::apply(mongo.database(), &collections()).await?;
+        let pulse = Pulse::start(uri).await?;
         let feed = Feed::open(uri, &config.mongodb.database, &fed()).await?;
         let tokens = Tokens::new(&config.auth);
         let accounts = Accounts::new(&mongo, &tokens, &config.auth);
@@ -192,6 +195,8 @@ impl Shop {
             tickets: Tickets::new(&mongo),
             config: Arc::new(config),
             mongo,
+            gate: Gate::new(pulse.clone()),
+            pulse,
             feed,
             metrics,
             leaving: api::Leaving::default(),
@@ -218,7 +223,8 @@ impl Shop {
     /// Hands every room what it needs, as application data.
     fn data(&self, app: &mut ServiceConfig) {
         app.app_data(web::Data::from(self.config.clone()))
-            .app_data(web::Data::new(self.mongo.clone()))
+            .app_data(web::Data::new(self.pulse.clone()))
+            .app_data(web::Data::new(self.gate.clone()))
             .app_data(web::Data::new(self.feed.clone()))
             .app_data(web::Data::new(self.tokens.clone()))
             .app_data(web::Data::new(self.accounts.clone()))

@@ -121,7 +121,13 @@ impl Commit {
     }
 
     async fn load(&self) -> Result<Option<Stored>, Try> {
-        let load = self.shared.shelf.load(self.id);
+        let shelf = &self.shared.shelf;
+        let load = if self.unanswered.is_empty() {
+            shelf.load(self.id)
+        } else {
+            // To find the write is to acknowledge it.
+            shelf.load_for_good(self.id)
+        };
         self.shared.calls.run(load).await.map_err(|error| {
             Try::Over(if self.unanswered.is_empty() {
                 failed(error)

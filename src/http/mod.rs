@@ -4,6 +4,7 @@
 mod body;
 mod client;
 mod etag;
+mod gate;
 mod limits;
 mod pointer;
 mod query;
@@ -12,6 +13,7 @@ mod request;
 pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};
 pub use client::{ClientAddress, TrustedProxies};
 pub use etag::{IfMatch, etag, not_modified};
+pub use gate::Gate;
 pub use limits::{RateClass, RateLimits};
 pub use query::{Params, invalid_parameter};
 pub use request::{RequestId, guard_request};

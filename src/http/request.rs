@@ -1,24 +1,25 @@
 //! What happens around every request: its id, its log line, its measure, security headers, rate
 //! limits, and a problem answer where a handler failed or panicked.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::time::Instant;
 
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpRequest,
+    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
+    error::InternalError,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     },
     middleware::Next,
     web,
 };
-use futures_util::FutureExt;
 use rand::Rng;
 
 use super::{
     client::ClientAddress,
+    gate::{Gate, Pass},
     limits::{RateClass, RateLimits},
 };
 use crate::problem::{Code, Problem};
@@ -93,39 +94,58 @@ pub async fn guard_request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let began = Instant::now();
-    let id = RequestId::of(request.headers());
+    let seen = Seen::of(&request);
+    let id = &seen.id;
     request.extensions_mut().insert(id.clone());
-    let class = class_of(request.path());
-    let limits = request.app_data::<web::Data<RateLimits>>().cloned();
-    let mut response = match admitted(&request, class, limits.as_ref().map(web::Data::get_ref)) {
-        Err(refused) => request.into_response(refused.respond(id.as_str())),
-        Ok(()) => match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-            Ok(Ok(response)) => answered(response, &id),
-            Ok(Err(error)) => return Err(failed(&error, &id).into()),
-            Err(_panic) => {
-                metrics::counter!("bodega_panics_total").increment(1);
-                tracing::error!(request.id = id.as_str(), "a handler panicked");
-                return Err(Problem::new(Code::Internal).for_request(id.as_str()).into());
-            }
-        },
+    let pass = match admitted(&request, &seen) {
+        Ok(pass) => pass,
+        Err(refused) => {
+            let refused = seen.finish(refused.respond(id.as_str()));
+            return Ok(request.into_response(refused));
+        }
     };
-    let policy = limits.and_then(|limits| limits.policy(class));
-    let status = response.status();
-    set_headers(response.headers_mut(), status, &id, class, policy);
-    record(&response, &id, began);
-    Ok(response)
+    match pass.handled(request, &next).await {
+        Ok(Ok(Ok(response))) => {
+            let mut response = answered(response, id);
+            let status = response.status();
+            seen.set_headers(response.headers_mut(), status);
+            seen.record(status);
+            Ok(response)
+        }
+        Ok(Ok(Err(error))) => Err(failed(&error, id).into()),
+        Ok(Err(_panic)) => {
+            metrics::counter!("bodega_panics_total").increment(1);
+            tracing::error!(request.id = id.as_str(), "a handler panicked");
+            Err(Problem::new(Code::Internal).for_request(id.as_str()).into())
+        }
+        // The request itself is still in its handler's hands: only its answer is made here.
+        Err(refused) => {
+            let response = seen.finish(refused.respond(id.as_str()));
+            Err(InternalError::from_response(refused, response).into())
+        }
+    }
 }
 
-fn admitted(
-    request: &ServiceRequest,
+fn admitted(request: &ServiceRequest, seen: &Seen) -> Result<Pass, Problem> {
+    if let Some(limits) = &seen.limits
+        && !unlimited(request.path())
+    {
+        limits.admit(seen.class, ClientAddress::of(request.request()))?;
+    }
+    match request.app_data::<web::Data<Gate>>() {
+        Some(gate) => gate.admit(request.method(), request.path()),
+        None => Ok(Pass::Free),
+    }
+}
+
+/// A request as it came, for what is said about it once it is answered.
+struct Seen {
+    began: Instant,
+    id: RequestId,
+    method: Method,
+    route: String,
     class: RateClass,
-    limits: Option<&RateLimits>,
-) -> Result<(), Problem> {
-    let Some(limits) = limits.filter(|_| !unlimited(request.path())) else {
-        return Ok(());
-    };
-    limits.admit(class, ClientAddress::of(request.request()))
+    limits: Option<web::Data<RateLimits>>,
 }
 
 /// Gives a failed answer its request id and logs the cause of a 5xx, once.
@@ -172,71 +192,83 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:;
      style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; \
      frame-ancestors 'none'; form-action 'self'";
 
-fn set_headers(
-    headers: &mut HeaderMap,
-    status: StatusCode,
-    id: &RequestId,
-    class: RateClass,
-    policy: Option<HeaderValue>,
-) {
-    let name = class.name();
-    headers.insert(REQUEST_ID, id.0.clone());
-    headers.insert(
-        HeaderName::from_static("x-content-type-options"),
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        HeaderName::from_static("referrer-policy"),
-        HeaderValue::from_static("strict-origin-when-cross-origin"),
-    );
-    let csp = HeaderName::from_static("content-security-policy");
-    if !headers.contains_key(&csp) {
-        headers.insert(csp, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+impl Seen {
+    fn of(request: &ServiceRequest) -> Self {
+        // By pattern, never by path: a path may hold an id, and labels must stay few.
+        let route = request.match_pattern();
+        Self {
+            began: Instant::now(),
+            id: RequestId::of(request.headers()),
+            method: request.method().clone(),
+            route: route.unwrap_or_else(|| "unmatched".to_owned()),
+            class: class_of(request.path()),
+            limits: request.app_data::<web::Data<RateLimits>>().cloned(),
+        }
     }
-    if let Some(policy) = policy {
-        headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
-    }
-    if status == StatusCode::TOO_MANY_REQUESTS
-        && let Some(wait) = headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok())
-        && let Ok(limit) = HeaderValue::try_from(format!("\"{name}\";r=0;t={wait}"))
-    {
-        headers.insert(HeaderName::from_static("ratelimit"), limit);
-    }
-}
 
-fn record(response: &ServiceResponse, id: &RequestId, began: Instant) {
-    let status = response.status();
-    let elapsed = began.elapsed();
-    let request = response.request();
-    // By pattern, never by path: a path may hold an id, and labels must stay few.
-    let route = request
-        .match_pattern()
-        .unwrap_or_else(|| "unmatched".to_owned());
-    let method = request.method().as_str();
-    metrics::histogram!("bodega_http_request_seconds",
-        "method" => request.method().to_string(), "route" => route.clone(),
-        "status" => status.as_u16().to_string())
-    .record(elapsed);
-    let duration_ms = elapsed.as_millis();
-    // 503 is a state, not an event: whoever waits for its end asks again and again.
-    let told = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
-    if request.method().is_safe() && !told {
-        tracing::debug!(
-            request.id = id.as_str(),
-            method,
-            route,
-            status = status.as_u16(),
-            duration_ms,
-            "answered"
+    /// Makes a refusal an answer like every other.
+    fn finish(&self, mut response: HttpResponse) -> HttpResponse {
+        let status = response.status();
+        self.set_headers(response.headers_mut(), status);
+        self.record(status);
+        response
+    }
+
+    fn set_headers(&self, headers: &mut HeaderMap, status: StatusCode) {
+        headers.insert(REQUEST_ID, self.id.0.clone());
+        headers.insert(
+            HeaderName::from_static("x-content-type-options"),
+            HeaderValue::from_static("nosniff"),
         );
-    } else {
-        tracing::info!(
-            request.id = id.as_str(),
-            method,
-            route,
-            status = status.as_u16(),
-            duration_ms,
-            "answered"
+        headers.insert(
+            HeaderName::from_static("referrer-policy"),
+            HeaderValue::from_static("strict-origin-when-cross-origin"),
         );
+        let csp = HeaderName::from_static("content-security-policy");
+        if !headers.contains_key(&csp) {
+            headers.insert(csp, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+        }
+        let limits = self.limits.as_ref();
+        if let Some(policy) = limits.and_then(|limits| limits.policy(self.class)) {
+            headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+        }
+        let name = self.class.name();
+        if status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(wait) = headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok())
+            && let Ok(limit) = HeaderValue::try_from(format!("\"{name}\";r=0;t={wait}"))
+        {
+            headers.insert(HeaderName::from_static("ratelimit"), limit);
+        }
+    }
+
+    fn record(&self, status: StatusCode) {
+        let elapsed = self.began.elapsed();
+        metrics::histogram!("bodega_http_request_seconds",
+            "method" => self.method.to_string(), "route" => self.route.clone(),
+            "status" => status.as_u16().to_string())
+        .record(elapsed);
+        let (id, method, route) = (self.id.as_str(), self.method.as_str(), &self.route);
+        let duration_ms = elapsed.as_millis();
+        // 503 is a state, not an event: whoever waits for its end asks again and again.
+        let told = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
+        if self.method.is_safe() && !told {
+            tracing::debug!(
+                request.id = id,
+                method,
+                route,
+                status = status.as_u16(),
+                duration_ms,
+                "answered"
+            );
+        } else {
+            tracing::info!(
+                request.id = id,
+                method,
+                route,
+                status = status.as_u16(),
+                duration_ms,
+                "answered"
+            );
+        }
     }
 }

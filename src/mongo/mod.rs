@@ -8,6 +8,7 @@ mod error;
 pub mod feed;
 pub mod lease;
 mod once;
+pub mod pulse;
 pub mod schema;
 
 use std::time::Duration;

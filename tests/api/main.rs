@@ -14,6 +14,7 @@ mod carts;
 mod checkout;
 mod cluster;
 mod crash;
+mod cuts;
 mod discounts;
 mod invariants;
 mod journey;

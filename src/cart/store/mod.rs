@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use bson::{Document, doc, oid::ObjectId};
 use futures_util::future::BoxFuture;
-use mongodb::{ClientSession, Collection};
+use mongodb::{ClientSession, Collection, options::ReadConcern};
 use serde::{Deserialize, Serialize};
 
 use self::{difference::difference, document::CartDocument};
@@ -87,6 +87,10 @@ pub(super) trait Shelf: Send + Sync {
     /// Reads a cart from the primary.
     fn load(&self, id: CartId) -> BoxFuture<'static, Result<Option<Stored>, StoreError>>;
 
+    /// Reads what of a cart can no longer be taken back. A primary that was cut off shows its own last writes,
+    /// and loses them when it comes back.
+    fn load_for_good(&self, id: CartId) -> BoxFuture<'static, Result<Option<Stored>, StoreError>>;
+
     /// Writes `next` where the cart still is as it was read (`None`: not there); `false` where it is not.
     fn save(
         &self,
@@ -136,6 +140,13 @@ impl CartStore {
     /// Reads a cart. Index used: `_id`.
     pub(super) async fn find(&self, id: CartId) -> Result<Option<Stored>, StoreError> {
         let found = self.documents.find_one(doc! { "_id": id }).await?;
+        found.map(CartDocument::stored).transpose()
+    }
+
+    /// Reads a cart as a majority has it. Index used: `_id`.
+    async fn find_for_good(&self, id: CartId) -> Result<Option<Stored>, StoreError> {
+        let find = self.documents.find_one(doc! { "_id": id });
+        let found = find.read_concern(ReadConcern::majority()).await?;
         found.map(CartDocument::stored).transpose()
     }
 
@@ -222,6 +233,11 @@ impl Shelf for CartStore {
     fn load(&self, id: CartId) -> BoxFuture<'static, Result<Option<Stored>, StoreError>> {
         let store = self.clone();
         Box::pin(async move { store.find(id).await })
+    }
+
+    fn load_for_good(&self, id: CartId) -> BoxFuture<'static, Result<Option<Stored>, StoreError>> {
+        let store = self.clone();
+        Box::pin(async move { store.find_for_good(id).await })
     }
 
     fn save(

@@ -94,6 +94,10 @@ impl Shelf for Faulty {
         faulty(Shelf::load(&self.store, id), next(&self.loads))
     }
 
+    fn load_for_good(&self, id: CartId) -> Call<Option<Stored>> {
+        faulty(self.store.load_for_good(id), next(&self.loads))
+    }
+
     fn save(&self, read: Option<Stored>, cart: Stored) -> Call<bool> {
         let fault = next(&self.saves);
         if fault == Fault::Missed {

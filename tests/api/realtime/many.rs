@@ -7,8 +7,8 @@ use bson::{Document, oid::ObjectId};
 use rand::{Rng, seq::SliceRandom};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::support::{event, events, memory_kib, user_of};
-use crate::support::{Client, Opening, PATIENCE, Socket, TestShop, scaled};
+use super::support::{event, events, user_of};
+use crate::support::{Client, Opening, PATIENCE, Socket, TestShop, memory_kib, scaled};
 
 /// How many sockets a user has: as many as one may.
 const EACH: usize = 20;

@@ -4,8 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::support::{event, events, memory_kib, user_of};
-use crate::support::{Client, Opening, Setup, Socket, TestShop, eventually, scaled, ticket};
+use super::support::{event, events, user_of};
+use crate::support::{
+    Client, Opening, Setup, Socket, TestShop, eventually, memory_kib, scaled, ticket,
+};
 
 /// Tries to open a socket; 101 where it opens, else the status and the problem's code.
 async fn answer(

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::support::{event, events, memory_kib, user_of};
-use crate::support::{Client, Opening, Socket, TestShop, eventually, scaled};
+use super::support::{event, events, user_of};
+use crate::support::{Client, Opening, Socket, TestShop, eventually, memory_kib, scaled};
 
 /// Bytes of each event's note, and how many events there are: three times what may wait for a reader.
 const NOTE: usize = 2_000;

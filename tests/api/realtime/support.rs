@@ -51,11 +51,3 @@ pub(super) fn event(user: ObjectId, number: i64, note: usize) -> Document {
         "data": { "note": "x".repeat(note) },
     }
 }
-
-/// Resident memory of a process in KiB.
-pub(super) fn memory_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let line = line.unwrap().trim().trim_end_matches(" kB");
-    line.parse().unwrap()
-}

@@ -4,6 +4,7 @@
 mod broker;
 mod client;
 mod cluster;
+mod line;
 mod process;
 mod stream;
 
@@ -15,7 +16,8 @@ use std::{
 pub(crate) use broker::{Log, Queue, amqp_uri, start_broker};
 pub(crate) use client::{Answer, Client};
 pub(crate) use cluster::Cluster;
-pub(crate) use process::{Running, free_port, run_to_end};
+pub(crate) use line::{Fault, Line};
+pub(crate) use process::{Running, free_port, memory_kib, run_to_end};
 use serde_json::{Value, json};
 pub(crate) use stream::{EventSource, Opening, Socket, ticket};
 

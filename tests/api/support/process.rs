@@ -18,6 +18,14 @@ pub(crate) struct Running {
     pub(crate) url: String,
 }
 
+/// Resident memory of a process in KiB.
+pub(crate) fn memory_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = line.unwrap().trim().trim_end_matches(" kB");
+    line.parse().unwrap()
+}
+
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
