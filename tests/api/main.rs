@@ -31,5 +31,6 @@ mod races;
 mod real_catalogues;
 mod realtime;
 mod refresh;
+mod round_trip;
 mod support;
 mod webhooks;

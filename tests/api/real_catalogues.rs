@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::support::{Client, TestShop, checkout_of, eventually, mongodb_uri, shared_dir};
 
 /// What an import printed, and its report.
-struct Imported {
+pub(crate) struct Imported {
     counts: Value,
     report: Vec<Value>,
 }
 
 impl Imported {
-    fn count(&self, name: &str) -> u64 {
+    pub(crate) fn count(&self, name: &str) -> u64 {
         self.counts[name].as_u64().unwrap()
     }
 
@@ -36,7 +36,7 @@ impl Imported {
     }
 }
 
-fn import(shop: &TestShop, file: &str, mapping: &str) -> Imported {
+pub(crate) fn import(shop: &TestShop, file: &str, mapping: &str) -> Imported {
     let file = shared_dir().join("data").join(file);
     let report = std::env::temp_dir().join(format!("report-{}", bson::oid::ObjectId::new()));
     let mapping = format!(
