@@ -16,8 +16,10 @@ use crate::support::{
     Client, Fault, Line, Setup, TestShop, eventually, memory_kib, mongodb_uri, scaled,
 };
 
-/// How long everybody goes on before a fault and after it.
+/// How long everybody goes on before a fault.
 const BREATH: Duration = Duration::from_secs(2);
+/// How long everybody goes on after it: the full rate has to be seen again within it.
+const HEALED: Duration = Duration::from_secs(4);
 /// What a refusal may take at the 99th percentile on a machine of one's own.
 const GOAL: Duration = Duration::from_secs(3);
 /// How much memory may grow during a fault.
@@ -80,7 +82,7 @@ async fn through(shop: &TestShop, load: &Load, line: &Line, fault: Fault, down: 
     }
     line.set(Fault::Well);
     let healed = Instant::now();
-    tokio::time::sleep(BREATH).await;
+    tokio::time::sleep(HEALED).await;
     eventually("the shop to be ready", async || {
         (shop.guest().get("/readyz").await.status == 200).then_some(())
     })
