@@ -71,7 +71,8 @@ async fn words(shop: &Shop) -> Vec<String> {
     let page: Value = serde_json::from_str(&shop.get("/api/products?limit=100").await).unwrap();
     let titles = page["items"].as_array().unwrap().iter();
     let words = titles.flat_map(|item| item["title"].as_str().unwrap().split_whitespace());
-    let words = words.filter(|word| word.len() > 3 && word.chars().all(char::is_alphanumeric));
+    let words =
+        words.filter(|word| word.len() > 3 && word.bytes().all(|b| b.is_ascii_alphanumeric()));
     words.map(str::to_lowercase).collect()
 }
 
