@@ -3,11 +3,7 @@
 //!
 //! `BODEGA_TORTURE=full`: each point twenty times, and two hundred kills.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -15,7 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, PATIENCE, Running, TestShop, checkout_of, free_port, scaled, take_another_amount,
+    Acks, Client, PATIENCE, Running, TestShop, checkout_of, free_port, scaled, take_another_amount,
 };
 
 /// The longest that a checkout may take to come to rest once its node is back.
@@ -222,24 +218,12 @@ points! {
     with_a_message_followed_and_not_marked "effect" Order,
 }
 
-/// What a buyer was told, kept on disk for the checker.
-#[derive(Clone)]
-struct Acks(Arc<Mutex<std::fs::File>>);
-
-impl Acks {
-    fn keep(&self, line: &Value) {
-        let mut file = self.0.lock().unwrap();
-        writeln!(file, "{line}").unwrap();
-        file.sync_data().unwrap();
-    }
-}
-
 /// Buys again and again, at whatever node answers, until `stop`; how often it was left with an order.
 async fn keep_buying(
     nodes: Vec<Client>,
     paypal: Client,
     product: &Value,
-    acks: Acks,
+    acks: &Acks,
     stop: &std::cell::Cell<bool>,
 ) -> usize {
     let mut bought = 0;
@@ -293,12 +277,11 @@ async fn nodes_killed_at_random_under_purchases_lose_nothing() {
     let mut nodes = vec![shop.node(ports[0]).await, shop.node(ports[1]).await];
     let urls: Vec<String> = nodes.iter().map(|node| node.url.clone()).collect();
     let people = shop.customers(buyers).await;
-    let path = std::env::temp_dir().join(format!("acks-{}", shop.database()));
-    let acks = Acks(Arc::new(Mutex::new(std::fs::File::create(&path).unwrap())));
+    let acks = Acks::new();
     let stop = std::cell::Cell::new(false);
     let buying = people.iter().map(|person| {
         let nodes = urls.iter().map(|url| person.at(url)).collect();
-        keep_buying(nodes, shop.paypal(), &mug, acks.clone(), &stop)
+        keep_buying(nodes, shop.paypal(), &mug, &acks, &stop)
     });
     let killing = async {
         let dice = StdRng::seed_from_u64(seed);
@@ -313,6 +296,5 @@ async fn nodes_killed_at_random_under_purchases_lose_nothing() {
         "{kills} kills under {buyers} buyers: {orders} orders, ready again in {slowest:?} at most"
     );
     assert!(orders >= buyers, "somebody has bought");
-    assert_books_are_in_order(&shop, &["--acks", path.to_str().unwrap()]);
-    std::fs::remove_file(path).unwrap();
+    assert_books_are_in_order(&shop, &["--acks", acks.path().to_str().unwrap()]);
 }

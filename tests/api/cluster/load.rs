@@ -3,8 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,7 @@ use futures_util::future::{join, join_all};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Cluster, checkout_of};
+use crate::support::{Acks, Client, Cluster, purchase};
 
 /// Pause before a try is repeated, and between two looks at the catalogue.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,8 +29,7 @@ pub(super) struct Load {
     reader: Client,
     paypal: Client,
     product: Value,
-    acks: RefCell<std::fs::File>,
-    path: PathBuf,
+    acks: Acks,
     stop: Cell<bool>,
     reads: Cell<Reads>,
     /// What writers were answered: status and code; "none" where there was no answer.
@@ -43,7 +41,6 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) async fn begin(cluster: &Cluster, product: &Value, buyers: usize) -> Self {
-        let path = std::env::temp_dir().join(format!("acks-{}", bson::oid::ObjectId::new()));
         let mut people = Vec::new();
         for _ in 0..buyers {
             let mut buyer = cluster.guest();
@@ -58,8 +55,7 @@ impl Load {
             reader: cluster.guest(),
             paypal: Client::new(&cluster.simulator),
             product: product.clone(),
-            acks: RefCell::new(std::fs::File::create(&path).unwrap()),
-            path,
+            acks: Acks::new(),
             stop: Cell::default(),
             reads: Cell::default(),
             statuses: RefCell::default(),
@@ -105,7 +101,7 @@ impl Load {
     }
 
     pub(super) fn acks_path(&self) -> &Path {
-        &self.path
+        self.acks.path()
     }
 
     /// Success, a refusal for the moment, or what an earlier try of the same has led to.
@@ -124,12 +120,6 @@ impl Load {
         let statuses = self.statuses();
         let success = statuses.keys().all(|status| status.starts_with('2'));
         assert!(success, "{statuses:?}");
-    }
-
-    fn keep(&self, line: &Value) {
-        let mut file = self.acks.borrow_mut();
-        writeln!(file, "{line}").unwrap();
-        file.sync_data().unwrap();
     }
 
     /// One request; its body where it succeeded.
@@ -183,31 +173,12 @@ impl Load {
     }
 
     async fn buy(&self, buyer: &Client) -> Option<()> {
-        let line = json!({ "productId": self.product["id"], "quantity": 1 });
-        let cart = self
-            .insist(|| buyer.request(Method::POST, "/api/cart").json(&line))
-            .await?;
-        let (key, body) = (new_key(), checkout_of(&cart));
-        let begin = || {
-            let request = buyer.request(Method::POST, "/api/payment/checkout");
-            request.header("idempotency-key", &key).json(&body)
-        };
-        let checkout = self.insist(begin).await?;
-        if checkout.is_null() {
-            return Some(());
+        let insist = async |request: &dyn Fn() -> RequestBuilder| self.insist(request).await;
+        let people = (buyer, &self.paypal);
+        let order = purchase(people, &self.product, &self.acks, insist).await?;
+        if !order.is_null() {
+            self.last_order.set(Instant::now());
         }
-        self.keep(&json!({ "kind": "checkout", "id": checkout["id"] }));
-        let payment = checkout["providerOrderId"].as_str().unwrap();
-        let approve = format!("/control/orders/{payment}/approve");
-        self.paypal.post(&approve, &json!({})).await.expect(200);
-        let (key, body) = (new_key(), json!({ "checkoutId": checkout["id"] }));
-        let come_back = || {
-            let request = buyer.request(Method::POST, "/api/orders");
-            request.header("idempotency-key", &key).json(&body)
-        };
-        let order = self.insist(come_back).await?;
-        self.keep(&json!({ "kind": "order", "id": order["id"], "version": order["version"] }));
-        self.last_order.set(Instant::now());
         Some(())
     }
 
@@ -228,17 +199,4 @@ impl Load {
             tokio::time::sleep(PAUSE).await;
         }
     }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        // Left behind only where a test has failed and somebody wants to look.
-        if !std::thread::panicking() {
-            std::fs::remove_file(&self.path).unwrap();
-        }
-    }
-}
-
-fn new_key() -> String {
-    bson::oid::ObjectId::new().to_hex()
 }

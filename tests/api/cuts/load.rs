@@ -4,8 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,7 @@ use futures_util::future::{join_all, join3};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestShop, checkout_of};
+use crate::support::{Acks, Client, TestShop, purchase};
 
 /// Pause of each client between two requests.
 const PAUSE: Duration = Duration::from_millis(40);
@@ -41,8 +40,7 @@ pub(super) struct Load {
     product: Value,
     /// What nobody buys: of what was just bought the stock is read anew.
     shown: Value,
-    acks: RefCell<std::fs::File>,
-    path: PathBuf,
+    acks: Acks,
     stop: Cell<bool>,
     reads: RefCell<Vec<Seen>>,
     writes: RefCell<Vec<Seen>>,
@@ -51,7 +49,6 @@ pub(super) struct Load {
 impl Load {
     pub(super) async fn begin(shop: &TestShop, people: usize) -> Self {
         let admin = shop.admin().await;
-        let path = std::env::temp_dir().join(format!("acks-{}", shop.database()));
         Self {
             fillers: shop.customers(people).await,
             buyers: shop.customers(people).await,
@@ -59,8 +56,7 @@ impl Load {
             paypal: shop.paypal(),
             product: shop.product(&admin, "MUG", 900, 1_000_000).await,
             shown: shop.product(&admin, "LAMP", 1_900, 10).await,
-            acks: RefCell::new(std::fs::File::create(&path).unwrap()),
-            path,
+            acks: Acks::new(),
             stop: Cell::default(),
             reads: RefCell::default(),
             writes: RefCell::default(),
@@ -84,13 +80,7 @@ impl Load {
     }
 
     pub(super) fn acks_path(&self) -> &Path {
-        &self.path
-    }
-
-    fn keep(&self, line: &Value) {
-        let mut file = self.acks.borrow_mut();
-        writeln!(file, "{line}").unwrap();
-        file.sync_data().unwrap();
+        self.acks.path()
     }
 
     async fn ask(&self, request: RequestBuilder, book: &RefCell<Vec<Seen>>) -> (u16, Value) {
@@ -145,7 +135,8 @@ impl Load {
             let version = cart["version"].as_u64().unwrap();
             assert!(version >= shown, "{version} after {shown}");
             shown = version;
-            self.keep(&json!({ "kind": "cart", "id": cart["id"], "version": version }));
+            self.acks
+                .keep(&json!({ "kind": "cart", "id": cart["id"], "version": version }));
         }
     }
 
@@ -158,32 +149,10 @@ impl Load {
     }
 
     async fn buy(&self, buyer: &Client) -> Option<()> {
-        let line = json!({ "productId": self.product["id"], "quantity": 1 });
-        let add = || buyer.request(Method::POST, "/api/cart").json(&line);
-        let cart = self.insist(add).await?;
-        let (key, body) = (new_key(), checkout_of(&cart));
-        let begin = || {
-            let request = buyer.request(Method::POST, "/api/payment/checkout");
-            request.header("idempotency-key", &key).json(&body)
-        };
-        let checkout = self.insist(begin).await?;
-        if checkout.is_null() {
-            return Some(());
-        }
-        self.keep(&json!({ "kind": "checkout", "id": checkout["id"] }));
-        let payment = checkout["providerOrderId"].as_str().unwrap();
-        let approve = format!("/control/orders/{payment}/approve");
-        self.paypal.post(&approve, &json!({})).await.expect(200);
-        let (key, body) = (new_key(), json!({ "checkoutId": checkout["id"] }));
-        let come_back = || {
-            let request = buyer.request(Method::POST, "/api/orders");
-            request.header("idempotency-key", &key).json(&body)
-        };
-        let order = self.insist(come_back).await?;
-        if !order.is_null() {
-            self.keep(&json!({ "kind": "order", "id": order["id"], "version": order["version"] }));
-        }
-        Some(())
+        let insist = async |request: &dyn Fn() -> RequestBuilder| self.insist(request).await;
+        let people = (buyer, &self.paypal);
+        let order = purchase(people, &self.product, &self.acks, insist).await;
+        order.map(|_| ())
     }
 
     async fn keep_browsing(&self) {
@@ -198,19 +167,6 @@ impl Load {
             tokio::time::sleep(PAUSE).await;
         }
     }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        // Left behind only where a test has failed and somebody wants to look.
-        if !std::thread::panicking() {
-            std::fs::remove_file(&self.path).unwrap();
-        }
-    }
-}
-
-fn new_key() -> String {
-    bson::oid::ObjectId::new().to_hex()
 }
 
 /// How often which answer came.

@@ -1,8 +1,7 @@
 //! A primary that no other member reaches, and one node with it: nothing it says is taken back later.
 
 use std::{
-    cell::{Cell, RefCell},
-    io::Write,
+    cell::Cell,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -13,7 +12,7 @@ use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Fault, Line, Setup, eventually, free_port, scaled};
+use crate::support::{Acks, Client, Fault, Line, Setup, eventually, free_port, scaled};
 
 /// How long everybody goes on before and after.
 const BREATH: Duration = Duration::from_secs(2);
@@ -141,12 +140,7 @@ impl Drop for Members {
 }
 
 /// Changes its cart until the end, and keeps what was acknowledged; how often that was.
-async fn keep_changing(
-    buyer: &Client,
-    product: &Value,
-    stop: &Cell<bool>,
-    acks: &RefCell<std::fs::File>,
-) -> usize {
+async fn keep_changing(buyer: &Client, product: &Value, stop: &Cell<bool>, acks: &Acks) -> usize {
     let line = json!({ "productId": product["id"], "quantity": 1 });
     let mut acked = 0;
     while !stop.get() {
@@ -159,7 +153,7 @@ async fn keep_changing(
                 "kind": "cart", "id": cart["id"], "version": cart["version"],
                 "variant": cart["items"][0]["variantId"], "delta": 1,
             });
-            writeln!(acks.borrow_mut(), "{ack}").unwrap();
+            acks.keep(&ack);
             acked += 1;
         } else {
             assert_eq!(answer.status, 503, "{answer:?}");
@@ -176,8 +170,7 @@ async fn a_primary_cut_off_with_one_node_acknowledges_nothing_that_is_taken_back
     let mut shop = setup.start().await;
     let admin = shop.admin().await;
     let product = shop.product(&admin, "MUG", 900, 1_000_000).await;
-    let path = std::env::temp_dir().join(format!("acks-{}", shop.database()));
-    let acks = RefCell::new(std::fs::File::create(&path).unwrap());
+    let acks = Acks::new();
     for _ in 0..scaled(1, 20) {
         let primary = members.well().await;
         shop.set("MONGODB__URI", members.direct(primary));
@@ -213,9 +206,8 @@ async fn a_primary_cut_off_with_one_node_acknowledges_nothing_that_is_taken_back
             acked.0, acked.1
         );
     }
-    let acks = path.to_str().unwrap();
-    let check = ["check", "--invariants", "--acks", acks, "--wait", "30"];
+    let told = acks.path().to_str().unwrap();
+    let check = ["check", "--invariants", "--acks", told, "--wait", "30"];
     let (clean, said) = shop.command(&check, "");
     assert!(clean && said.contains("I9"), "{said}");
-    std::fs::remove_file(path).unwrap();
 }

@@ -1,6 +1,7 @@
 //! A shop of its own for each test: the real binaries over HTTP, a database of its own on the real
 //! replica set, a PayPal simulator of its own.
 
+mod acks;
 mod broker;
 mod client;
 mod cluster;
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use acks::{Acks, purchase};
 pub(crate) use broker::{Log, Queue, amqp_uri, start_broker};
 pub(crate) use client::{Answer, Client};
 pub(crate) use cluster::Cluster;
