@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rand::Rng;
+
 /// How long a process may take to listen.
 const START: Duration = Duration::from_mins(1);
 
@@ -28,11 +30,10 @@ pub(crate) fn memory_kib(pid: u32) -> u64 {
 
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    // Below the range that the system gives to outgoing connections: some time passes before it is taken.
+    let mut ports = std::iter::repeat_with(|| rand::rng().random_range(10_000..20_000));
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(free).unwrap()
 }
 
 impl Running {
