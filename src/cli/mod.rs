@@ -178,7 +178,15 @@ async fn serve_with(config: Config, uri: &str, mut stop: Stop) -> Result<(), Fai
         opened = Shop::open(config, uri, metrics) => opened?,
         () = stop.wait() => return Ok(()),
     };
-    let listening = shop.listen()?;
+    let listening = match shop.listen() {
+        Ok(listening) => listening,
+        Err(error) => {
+            // What runs already ends as it does at a stop: an actor that was never polled would be at its end,
+            // when nothing can run any more.
+            shop.close().await;
+            return Err(error.into());
+        }
+    };
     // For scripts and tests, which wait for this line.
     println!("bodega listening on http://{}", listening.address);
     let (handle, streams) = (listening.handle.clone(), shop.clone());

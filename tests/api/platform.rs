@@ -224,3 +224,13 @@ fn a_faulty_configuration_is_one_line_that_names_the_key() {
     assert!(with(&[("BODEGA__AUTH__JWT_SECRET", "short")]).contains("auth.jwt_secret"));
     assert!(with(&[("BODEGA__MONGODB__POOL_SIZE", "lots")]).contains("mongodb.pool_size"));
 }
+
+#[actix_web::test]
+async fn a_port_that_is_taken_is_said_in_one_line() {
+    let shop = TestShop::start().await;
+    // Its own, where it is listening.
+    let (served, said) = shop.command(&["serve"], "");
+    assert!(!served, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("bodega: server.bind: "), "{said}");
+}
