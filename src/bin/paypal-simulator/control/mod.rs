@@ -101,6 +101,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             web::post().to(payments::complete),
         )
         .route("/captures/{id}/deny", web::post().to(payments::deny))
+        .route("/captures/{id}/again", web::post().to(payments::take_again))
         .route("/captures/{id}/reverse", web::post().to(payments::reverse))
         .route("/captures/{id}/refund", web::post().to(payments::refund))
         .route("/refunds/{id}/{end}", web::post().to(payments::end_refund))

@@ -48,6 +48,13 @@ pub(super) async fn deny(id: web::Path<String>, sim: web::Data<Simulator>) -> An
     Ok(ok(&shown(&world, &id)?))
 }
 
+/// `POST /control/captures/{id}/again`: the buyer is charged once more.
+pub(super) async fn take_again(id: web::Path<String>, sim: web::Data<Simulator>) -> Answer {
+    let mut world = sim.lock();
+    let made = capture::take_again(&mut world, &id)?;
+    Ok(ok(&shown(&world, &made)?))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Back {

@@ -138,6 +138,43 @@ fn announce(world: &mut World, id: &str) {
     ipn::message::announce_capture(world, id);
 }
 
+/// Takes the money of a paid capture once more, as nobody asked for; tells the new capture's id.
+pub(crate) fn take_again(world: &mut World, id: &str) -> Result<String, String> {
+    let now = world.now();
+    let first = world.payments.captures.get(id);
+    let first = first.ok_or_else(|| format!("no capture `{id}`"))?;
+    if !first.status.paid() {
+        return Err(format!("capture is {}", first.status.word()));
+    }
+    let second = Capture {
+        id: ids::resource(),
+        status: CaptureStatus::Completed,
+        reason: None,
+        request_id: None,
+        refunded: 0,
+        refunds: Vec::new(),
+        disputed: false,
+        created: now,
+        updated: now,
+        ..first.clone()
+    };
+    let made = second.id.clone();
+    if let Ok(order) = world.orders.live(&second.order_id) {
+        let unit = order
+            .draft
+            .units
+            .iter_mut()
+            .find(|unit| unit.captures.iter().any(|own| own == id));
+        if let Some(unit) = unit {
+            unit.captures.push(made.clone());
+        }
+    }
+    world.payments.captures.insert(made.clone(), second);
+    world.record("capture", line(world, &made));
+    announce(world, &made);
+    Ok(made)
+}
+
 /// Ends a pending capture: the money came, or it did not.
 pub(crate) fn settle_pending(world: &mut World, id: &str, paid: bool) -> Result<(), String> {
     let now = world.now();
