@@ -2,42 +2,44 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{hurried, purchase::Purchase};
-use crate::support::{Client, TestShop, eventually};
+use crate::support::{Client, TestShop, eventually, scaled};
 
-/// How often the shop's other doors are measured.
-const SAMPLES: usize = 200;
+/// How often the shop's other doors are measured at a time.
+const SAMPLES: usize = 100;
 
 /// Far from the second that a try at PayPal may take.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// The 99th percentile of reading a product and a cart.
-async fn browsing(buyer: &Client, product: &str) -> Duration {
-    let mut times = Vec::with_capacity(SAMPLES);
+/// Measures reading products and a cart.
+async fn browse(buyer: &Client, times: &mut Vec<Duration>) {
     for n in 0..SAMPLES {
-        let path = if n % 2 == 0 { product } else { "/api/cart" };
+        let path = if n % 2 == 0 {
+            "/api/products"
+        } else {
+            "/api/cart"
+        };
         let began = Instant::now();
         buyer.get(path).await.expect(200);
         times.push(began.elapsed());
     }
+}
+
+/// The 50th and the 99th percentile.
+fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
-    times[SAMPLES * 99 / 100]
+    let count = times.len();
+    (times[count / 2], times[count * 99 / 100])
 }
 
 async fn calls_met(shop: &TestShop) -> usize {
     shop.journal("fault").await.len()
 }
 
-#[actix_web::test]
-async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
-    let shop = hurried().start().await;
-    let admin = shop.admin().await;
-    let purchase = Purchase::new(&shop, &admin, "HANG").await;
-    let wish = purchase.fill().await;
-    let reader = shop.customer().await;
-    let usual = browsing(&reader, "/api/products").await;
+/// From now on PayPal takes every call and says nothing, and the shop has noticed.
+async fn hang(purchase: &Purchase<'_>, wish: &Value, key: &str) {
     let hang =
         json!({ "operation": "any", "fault": "hang", "delayMs": 60_000, "count": 1_000_000 });
     purchase
@@ -47,18 +49,49 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
         .expect(200);
     eventually("the breaker to open", || async {
         let began = Instant::now();
-        let refused = purchase.try_to_place(&wish, "first").await;
+        let refused = purchase.try_to_place(wish, key).await;
         let refused = refused.expect_problem(503, "payment_provider_unavailable");
         assert!(refused.header("retry-after").is_some());
         (began.elapsed() < AT_ONCE).then_some(())
     })
     .await;
+}
+
+async fn heal(purchase: &Purchase<'_>) {
+    let faults = purchase
+        .paypal
+        .request(reqwest::Method::DELETE, "/control/faults");
+    purchase.paypal.send(faults).await.expect(200);
+}
+
+#[actix_web::test]
+async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
+    let shop = hurried().start().await;
+    let admin = shop.admin().await;
+    let purchase = Purchase::new(&shop, &admin, "HANG").await;
+    let wish = purchase.fill().await;
+    let reader = shop.customer().await;
+    // By turns, so that what else goes on on the machine weighs on both alike.
+    let (mut usual, mut hanging) = (Vec::new(), Vec::new());
+    let mut key = String::new();
+    let rounds = scaled(3, 20);
+    for round in 0..rounds {
+        if round > 0 {
+            heal(&purchase).await;
+            purchase.place(&wish, &format!("round {round}")).await;
+        }
+        browse(&reader, &mut usual).await;
+        // A checkout that another has superseded is over: each time a new one.
+        key = format!("hanging {round}");
+        hang(&purchase, &wish, &key).await;
+        browse(&reader, &mut hanging).await;
+    }
     // Open: whoever comes is told at once, and PayPal is asked once a second at most.
     let (met, began) = (calls_met(&shop).await, Instant::now());
     let mut at_once = 0;
     while began.elapsed() < Duration::from_secs(4) {
         let asked = Instant::now();
-        let refused = purchase.try_to_place(&wish, "first").await;
+        let refused = purchase.try_to_place(&wish, &key).await;
         refused.expect_problem(503, "payment_provider_unavailable");
         at_once += usize::from(asked.elapsed() < AT_ONCE);
     }
@@ -66,17 +99,19 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
     assert!(probes <= seconds + 1, "{probes} probes in {seconds} s");
     assert!(at_once >= 10, "only {at_once} were told at once");
-    let now = browsing(&reader, "/api/products").await;
-    println!("browsing, 99th percentile: {usual:?} before, {now:?} while PayPal hangs");
+    let (usual, now) = (percentiles(usual), percentiles(hanging));
+    let times = |now: Duration, usual: Duration| now.as_secs_f64() / usual.as_secs_f64();
+    println!(
+        "browsing, p50 and p99: {usual:?} usually, {now:?} while PayPal hangs: {:.2} and {:.2} times",
+        times(now.0, usual.0),
+        times(now.1, usual.1)
+    );
     // A shared machine: the goal of 1.2 times is read from the line above. What must never be is that
     // somebody waits for PayPal.
-    assert!(now < AT_ONCE.max(usual * 3), "{usual:?}, now {now:?}");
-    let faults = purchase
-        .paypal
-        .request(reqwest::Method::DELETE, "/control/faults");
-    purchase.paypal.send(faults).await.expect(200);
+    assert!(now.1 < AT_ONCE.max(usual.1 * 3), "{usual:?}, now {now:?}");
+    heal(&purchase).await;
     let healed = Instant::now();
-    let checkout = purchase.place(&wish, "first").await;
+    let checkout = purchase.place(&wish, &key).await;
     purchase.pay(&checkout).await;
     assert!(healed.elapsed() < super::HEALED_WITHIN);
 }

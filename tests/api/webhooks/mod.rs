@@ -4,6 +4,7 @@
 mod forged;
 mod ipn;
 mod lives;
+mod rate;
 
 use serde_json::{Value, json};
 
