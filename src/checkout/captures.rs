@@ -105,6 +105,7 @@ mod tests {
             approve_url: None,
             reference: reference.map(str::to_owned),
             captures,
+            refunds: Vec::new(),
         };
         let asked = Asked {
             reference: "ours",

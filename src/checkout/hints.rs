@@ -149,9 +149,10 @@ impl<W: World> Settlement<W> {
                 reason: format!("it claims another amount than checkout {} is of", found.id),
             });
         }
+        let id = found.id;
         self.wake(found).await?;
         let Some(order) = self.orders.by_capture(capture).await? else {
-            return Ok(());
+            return self.besides(id, capture).await;
         };
         if order.payment.status != PaymentStatus::Pending {
             // Decided; what comes after that, a refund or a reversal, has messages of its own.
@@ -173,6 +174,30 @@ impl<W: World> Settlement<W> {
                 self.orders.payment_changed(capture, to).await?;
                 Ok(())
             }
+            None => Ok(()),
+        }
+    }
+
+    /// A capture that no order has come of: where its checkout has another, the buyer was charged twice, and
+    /// this one goes back.
+    async fn besides(&self, id: CheckoutId, capture: &CaptureId) -> Result<(), HintError> {
+        let found = self.checkouts.find(id).await?;
+        let Some((found, kept)) = found.and_then(|found| {
+            let kept = found.capture.as_ref()?.id.clone();
+            Some((found, kept))
+        }) else {
+            return Ok(());
+        };
+        let state = match self.payments.capture_state(capture).await {
+            Ok(state) => state,
+            Err(GatewayError::NotFound) => return Ok(()),
+            Err(unclear) => return Err(unclear.into()),
+        };
+        if !found.is_charged_twice(&kept, &state) {
+            return Ok(());
+        }
+        match self.charged_twice(id, capture).await? {
+            Some(noted) => self.wake(noted).await,
             None => Ok(()),
         }
     }
@@ -237,7 +262,7 @@ impl<W: World> Settlement<W> {
         };
         let ended = if found.status == CheckoutStatus::AwaitingApproval {
             let (to, reason) = (CheckoutStatus::Failed, EndReason::ApprovalLapsed);
-            self.checkouts.end(&found, to, reason, false).await?
+            self.checkouts.end(&found, to, reason, None).await?
         } else {
             None
         };

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Registers the room's routes.
-pub fn routes(table: &mut ServiceConfig) {
+pub(super) fn routes(table: &mut ServiceConfig) {
     table
         .service(begin_checkout)
         .service(list_shipping_methods)
@@ -128,7 +128,7 @@ struct CheckoutView {
     /// Why it ended without an order.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<EndReason>,
-    /// Whether money that was taken goes back.
+    /// Whether money that had to go back has: money that no order came of, or that was taken twice.
     #[serde(skip_serializing_if = "Option::is_none")]
     refunded: Option<bool>,
     created_at: Timestamp,
@@ -180,8 +180,7 @@ impl From<Checkout> for CheckoutView {
             | CheckoutStatus::Expired
             | CheckoutStatus::Failed) => shown,
         };
-        let refunded =
-            (checkout.refund_due || checkout.refund.is_some()).then_some(!checkout.refund_due);
+        let refunded = checkout.is_refunded();
         Self {
             id: checkout.id,
             status: status.as_str(),

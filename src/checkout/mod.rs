@@ -9,6 +9,7 @@ mod booking;
 mod captures;
 mod error;
 mod freeze;
+mod give_back;
 mod hints;
 mod http;
 mod model;
@@ -16,22 +17,26 @@ mod place;
 mod ports;
 mod queue;
 mod reconcile;
+mod returns;
 mod settle;
 #[cfg(test)]
 mod simulation;
+mod staff;
 mod store;
 mod totals;
 
 pub use error::{CheckoutError, ShortLine};
-pub use http::routes;
 pub use model::{
     CaptureRecord, Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, Standing, Step,
 };
 pub use place::{Checkouting, Wish};
 pub use ports::World;
 pub use reconcile::Reconciler;
+pub use returns::{Return, ReturnState};
 pub use settle::{SettleError, Settled, Settlement};
 pub use totals::{ChosenShipping, Totals};
+
+use utoipa_actix_web::service_config::ServiceConfig;
 
 use booking::Bookings;
 use freeze::CartTill;
@@ -47,6 +52,12 @@ use crate::{
     orders::Orders,
     payments::Payments,
 };
+
+/// The routes of this room.
+pub fn routes(table: &mut ServiceConfig) {
+    http::routes(table);
+    staff::routes(table);
+}
 
 /// The collections of this room.
 #[must_use]

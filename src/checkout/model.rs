@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::totals::{ChosenShipping, Totals};
+use super::{
+    returns::Return,
+    totals::{ChosenShipping, Totals},
+};
 use crate::{
     address::PostalAddress,
     catalog::{HoldLine, Holder, Image, Options},
@@ -232,10 +235,9 @@ pub struct Checkout {
     pub capture: Option<CaptureRecord>,
     /// Why it ended without an order.
     pub reason: Option<EndReason>,
-    /// Money that must go back because no order can be made of it.
-    pub refund_due: bool,
-    /// The provider's id of that refund.
-    pub refund: Option<String>,
+    /// Captures that must go back: the one no order can be made of, and what was taken besides it.
+    #[serde(default)]
+    pub returns: Vec<Return>,
     /// Whether stock may be held and uses of discount codes claimed for it still.
     pub stock_open: bool,
     /// The order.
@@ -266,8 +268,8 @@ pub enum Step {
     Sell,
     /// Give held units and claimed discounts back.
     Release,
-    /// Give the money back.
-    Refund(CaptureRecord),
+    /// Give money back.
+    Refund(Return),
     /// Ask the provider for a capture that was on its way at the end.
     LookBack(ProviderOrderId),
     /// Nothing is left to do.
@@ -289,16 +291,19 @@ impl Checkout {
                 (_, None) => Step::Wait,
             },
             CheckoutStatus::Completed if self.stock_open => Step::Sell,
-            CheckoutStatus::Completed => Step::Done,
+            CheckoutStatus::Completed => self.return_step().unwrap_or(Step::Done),
             CheckoutStatus::Cancelled | CheckoutStatus::Expired | CheckoutStatus::Failed => {
                 match (&self.capture, &self.provider_order) {
                     _ if self.stock_open => Step::Release,
-                    (Some(capture), _) if self.refund_due => Step::Refund(capture.clone()),
                     (None, Some(order)) if self.capture_open => Step::LookBack(order.clone()),
-                    _ => Step::Done,
+                    _ => self.return_step().unwrap_or(Step::Done),
                 }
             }
         }
+    }
+
+    fn return_step(&self) -> Option<Step> {
+        self.due_return().cloned().map(Step::Refund)
     }
 
     /// The key under which `step` of this checkout is asked of the provider.

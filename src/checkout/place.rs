@@ -110,7 +110,7 @@ impl<W: World> Checkouting<W> {
                 &open,
                 CheckoutStatus::Cancelled,
                 EndReason::Superseded,
-                false,
+                None,
             )
             .await?;
         if let Some(ended) = ended {
@@ -180,7 +180,7 @@ impl<W: World> Checkouting<W> {
     /// Ends a checkout that cannot be prepared, unless another run has brought it further.
     async fn fail(&self, checkout: &Checkout, reason: EndReason) -> Result<(), CheckoutError> {
         let to = CheckoutStatus::Failed;
-        let ended = self.checkouts().end(checkout, to, reason, false).await?;
+        let ended = self.checkouts().end(checkout, to, reason, None).await?;
         if let Some(ended) = ended {
             self.settlement.free(&ended).await?;
         }
@@ -225,7 +225,7 @@ impl<W: World> Checkouting<W> {
                 &checkout,
                 CheckoutStatus::Cancelled,
                 EndReason::Cancelled,
-                false,
+                None,
             )
             .await?;
         let Some(ended) = ended else {

@@ -10,6 +10,7 @@ use super::{
     error::CheckoutError,
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
     place::Wish,
+    returns::Return,
 };
 use crate::{
     catalog::StockRoom,
@@ -117,13 +118,13 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         late: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Ends it without an order; `None` when it has moved on.
+    /// Ends it without an order, and writes down what has to go back; `None` when it has moved on.
     fn end(
         &self,
         checkout: &Checkout,
         to: CheckoutStatus,
         reason: EndReason,
-        refund_due: bool,
+        back: Option<Return>,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
     /// Ends it as expired, if by the database's clock it is.
@@ -138,13 +139,21 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         id: CheckoutId,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
-    /// Writes down that no money has to go back any more: it went back with this refund, or was never
-    /// paid.
-    fn refunded(
+    /// Writes down a capture besides the one that decides, to go back; `None` where it is known already, or
+    /// is the one that decides.
+    fn charged_twice(
         &self,
         id: CheckoutId,
-        refund: Option<&str>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+        capture: &CaptureId,
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
+
+    /// Writes down how far its returns have come, if it stands as `checkout` was read; `None` when it has
+    /// changed.
+    fn returns_moved(
+        &self,
+        checkout: &Checkout,
+        returns: &[Return],
+    ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
     /// Checkouts that want looking after: unchanged for `idle` and not done. One that only waits for a late
     /// capture is among them once it lapsed `settle::LATE` ago.

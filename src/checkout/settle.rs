@@ -13,6 +13,7 @@ use crate::{
         model::{CaptureRecord, Checkout, CheckoutStatus, EndReason, Standing, Step},
         ports::{Booking, CheckoutStore, Clock, DiscountDesk, Live, OrderBook, World},
         queue::Queue,
+        returns::Return,
     },
     config::CheckoutConfig,
     discounts::Refused,
@@ -20,10 +21,7 @@ use crate::{
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
-    payments::{
-        CaptureStatus, GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus,
-        RefundStatus,
-    },
+    payments::{GatewayError, Payments, ProviderOrder, ProviderOrderId, ProviderOrderStatus},
 };
 
 /// More steps than any checkout has, waits included: a guard against going round in circles.
@@ -72,7 +70,7 @@ pub enum SettleError {
 }
 
 /// What one step led to.
-enum Turn {
+pub(super) enum Turn {
     /// The step is done, and left the checkout so: go on from there.
     On(Box<Checkout>),
     /// The state has changed elsewhere: read it and go on.
@@ -117,7 +115,7 @@ impl<W: World> Settlement<W> {
         self.settle_read(found).await
     }
 
-    async fn read(&self, id: CheckoutId) -> Result<Checkout, SettleError> {
+    pub(super) async fn read(&self, id: CheckoutId) -> Result<Checkout, SettleError> {
         let found = self.checkouts.find(id).await?;
         found.ok_or(SettleError::NotFound)
     }
@@ -154,7 +152,7 @@ impl<W: World> Settlement<W> {
                 Step::Book(payment, capture) => self.book(checkout, payment, &capture).await?,
                 Step::Sell => self.sell(&checkout).await?,
                 Step::Release => self.release(&checkout).await?,
-                Step::Refund(capture) => self.give_back(checkout, &capture).await?,
+                Step::Refund(back) => self.give_back(checkout, &back).await?,
                 Step::LookBack(payment) => self.look_back(checkout, &payment, declined).await?,
                 Step::Done => Turn::from(at_rest(checkout, declined)),
             };
@@ -206,7 +204,7 @@ impl<W: World> Settlement<W> {
     /// The payment is gone at the provider.
     async fn lapse(&self, checkout: Checkout) -> Result<Turn, StoreError> {
         let (to, reason) = (CheckoutStatus::Expired, EndReason::ApprovalLapsed);
-        self.end(&checkout, to, reason, false).await
+        self.end(&checkout, to, reason, None).await
     }
 
     /// Ends it without an order.
@@ -215,9 +213,9 @@ impl<W: World> Settlement<W> {
         checkout: &Checkout,
         to: CheckoutStatus,
         reason: EndReason,
-        refund_due: bool,
+        back: Option<Return>,
     ) -> Result<Turn, StoreError> {
-        let ended = self.checkouts.end(checkout, to, reason, refund_due);
+        let ended = self.checkouts.end(checkout, to, reason, back);
         Ok(Turn::from(ended.await?))
     }
 
@@ -227,10 +225,10 @@ impl<W: World> Settlement<W> {
         let (to, refused) = (CheckoutStatus::Failed, EndReason::DiscountRefused);
         if !self.keep_stock(&checkout).await? {
             let reason = EndReason::InsufficientStock;
-            return self.end(&checkout, to, reason, false).await;
+            return self.end(&checkout, to, reason, None).await;
         }
         if self.claim_discounts(&checkout).await?.is_err() {
-            return self.end(&checkout, to, refused, false).await;
+            return self.end(&checkout, to, refused, None).await;
         }
         crash_point(Point::Pinned);
         let begun = self.checkouts.begin_capture(checkout.id).await?;
@@ -301,7 +299,7 @@ impl<W: World> Settlement<W> {
             }
             Err(GatewayError::NotFound) => {
                 let (to, reason) = (CheckoutStatus::Failed, EndReason::ApprovalLapsed);
-                self.end(&checkout, to, reason, false).await
+                self.end(&checkout, to, reason, None).await
             }
             Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
@@ -316,6 +314,7 @@ impl<W: World> Settlement<W> {
             let reason = "the payment shows no capture yet".into();
             return Ok(Turn::from(Settled::Unclear(GatewayError::Unknown(reason))));
         };
+        self.return_surplus(&checkout, &found, &capture).await?;
         if capture.standing != Standing::Declined && checkout.is_paid_by(&capture) {
             // The stock was pinned before the call left. Cut short here, the same call, under the same key,
             // is answered alike.
@@ -348,7 +347,7 @@ impl<W: World> Settlement<W> {
             Ok(_) | Err(GatewayError::NotFound) => {
                 *declined = true;
                 let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
-                self.end(&checkout, to, reason, false).await
+                self.end(&checkout, to, reason, None).await
             }
             Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
         }
@@ -363,7 +362,7 @@ impl<W: World> Settlement<W> {
     ) -> Result<Turn, StoreError> {
         if capture.standing == Standing::Declined {
             let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
-            return self.end(&checkout, to, reason, false).await;
+            return self.end(&checkout, to, reason, None).await;
         }
         if !checkout.is_paid_by(capture) {
             // Before money goes back for it: what counts is the capture's own state.
@@ -377,20 +376,28 @@ impl<W: World> Settlement<W> {
                 return Ok(Turn::from(captured));
             }
             tracing::error!(checkout.id = %checkout.id, capture = %capture.id, "the provider took another amount");
-            return self.cannot_keep(checkout, EndReason::AmountMismatch).await;
+            return self
+                .cannot_keep(checkout, capture, EndReason::AmountMismatch)
+                .await;
         }
         // A capture found by asking may have come after the holds lapsed.
         if !self.keep_stock(&checkout).await? {
             return self
-                .cannot_keep(checkout, EndReason::InsufficientStock)
+                .cannot_keep(checkout, capture, EndReason::InsufficientStock)
                 .await;
         }
         self.place(&checkout, payment, capture).await
     }
 
-    async fn cannot_keep(&self, checkout: Checkout, reason: EndReason) -> Result<Turn, StoreError> {
+    async fn cannot_keep(
+        &self,
+        checkout: Checkout,
+        capture: &CaptureRecord,
+        reason: EndReason,
+    ) -> Result<Turn, StoreError> {
         let to = CheckoutStatus::Failed;
-        self.end(&checkout, to, reason, true).await
+        let back = Return::due(capture.id.clone());
+        self.end(&checkout, to, reason, Some(back)).await
     }
 
     async fn place(
@@ -436,13 +443,18 @@ impl<W: World> Settlement<W> {
         payment: &ProviderOrderId,
         declined: bool,
     ) -> Result<Turn, StoreError> {
-        let late = match self.payments.order(payment).await {
-            Ok(found) => checkout.own_capture(&found).map(CaptureRecord::of),
+        let found = match self.payments.order(payment).await {
+            Ok(found) => Some(found),
             Err(GatewayError::NotFound) => None,
             Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
         };
-        if let Some(capture) = late {
+        let late = found.as_ref().and_then(|found| {
+            let capture = checkout.own_capture(found)?;
+            Some((found, CaptureRecord::of(capture)))
+        });
+        if let Some((found, capture)) = late {
             tracing::warn!(checkout.id = %checkout.id, capture = %capture.id, "a capture came late");
+            self.return_surplus(&checkout, found, &capture).await?;
             let late = self.checkouts.captured_late(checkout.id, &capture).await?;
             return Ok(Turn::from(late));
         }
@@ -451,56 +463,10 @@ impl<W: World> Settlement<W> {
         }
         Ok(Turn::from(at_rest(checkout, declined)))
     }
-
-    /// Sends back money that no order can be made of.
-    async fn give_back(
-        &self,
-        checkout: Checkout,
-        capture: &CaptureRecord,
-    ) -> Result<Turn, StoreError> {
-        let state = match self.payments.capture_state(&capture.id).await {
-            Ok(state) => state,
-            Err(unclear) => return Ok(Turn::from(Settled::Unclear(unclear))),
-        };
-        if matches!(
-            state.status,
-            CaptureStatus::Refunded | CaptureStatus::Declined
-        ) {
-            // Given back by an earlier call of ours whose answer was lost, or at the provider's dashboard;
-            // or never paid.
-            let back = (state.status == CaptureStatus::Refunded).then_some("by the provider");
-            self.checkouts.refunded(checkout.id, back).await?;
-            return Ok(Turn::Again);
-        }
-        let Some(amount) = state.amount.filter(|_| state.status.can_be_refunded()) else {
-            return Ok(Turn::from(Settled::Closed(checkout)));
-        };
-        let key = checkout.request_key("return");
-        let note = Some("This purchase could not be completed.");
-        crash_point(Point::RefundSent);
-        let answer = self.payments.refund(&capture.id, amount, &key, note).await;
-        crash_point(Point::RefundAnswered);
-        match answer {
-            Ok(refund) if refund.status != RefundStatus::Failed => {
-                self.checkouts
-                    .refunded(checkout.id, Some(refund.id.as_str()))
-                    .await?;
-                Ok(Turn::Again)
-            }
-            Ok(_failed) => Ok(Turn::from(Settled::Closed(checkout))),
-            Err(GatewayError::Refused { issue, .. }) if issue == "CAPTURE_FULLY_REFUNDED" => {
-                self.checkouts
-                    .refunded(checkout.id, Some("by the provider"))
-                    .await?;
-                Ok(Turn::Again)
-            }
-            Err(unclear) => Ok(Turn::from(Settled::Unclear(unclear))),
-        }
-    }
 }
 
 /// How a checkout that is done reads to whoever woke it.
-fn at_rest(checkout: Checkout, declined: bool) -> Settled {
+pub(super) fn at_rest(checkout: Checkout, declined: bool) -> Settled {
     match checkout.status {
         CheckoutStatus::Completed => Settled::Ordered(checkout),
         CheckoutStatus::Preparing

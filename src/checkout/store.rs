@@ -10,13 +10,14 @@ use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
     ports::{Booking, CheckoutStore},
     reconcile::BATCH,
+    returns::{Return, ReturnState},
     settle::LATE,
 };
 use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
     id::{CartId, CheckoutId},
-    mongo::{Mongo, StoreError, schema, to_document},
+    mongo::{Mongo, StoreError, schema, to_array, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
 
@@ -44,14 +45,15 @@ pub(super) fn collection() -> schema::Collection {
                 .only_where(doc! { "provider_order": { "$gt": "" } }),
             schema::Index::unique("capture", doc! { "capture.id": 1 })
                 .only_where(doc! { "capture.id": { "$gt": "" } }),
-            schema::Index::on("status", doc! { "status": 1, "updated_at": 1 }),
-            schema::Index::on("stock_open", doc! { "stock_open": 1, "updated_at": 1 })
-                .only_where(doc! { "stock_open": true }),
-            schema::Index::on("refund_due", doc! { "refund_due": 1, "updated_at": 1 })
-                .only_where(doc! { "refund_due": true }),
-            schema::Index::on("capture_open", doc! { "capture_open": 1, "updated_at": 1 })
-                .only_where(doc! { "capture_open": true }),
-            schema::Index::on("created", doc! { "created_at": 1, "status": 1 }),
+            // What wants looking after: few at any time, so that the others cost nothing here.
+            schema::Index::on("unfinished", doc! { "updated_at": 1 })
+                .only_where(doc! { "unfinished": true }),
+            schema::Index::on(
+                "returns_failed",
+                doc! { "returns.state": 1, "updated_at": -1 },
+            )
+            .only_where(doc! { "returns.state": ReturnState::Failed.as_str() }),
+            schema::Index::on("created", doc! { "created_at": 1 }),
         ],
         validator: None,
     }
@@ -76,11 +78,25 @@ fn literal(value: impl Into<Bson>) -> Document {
     doc! { "$literal": value.into() }
 }
 
-/// A change of a checkout's fields, as a pipeline that also counts it.
+/// A change of a checkout's fields, as a pipeline that also counts it and says whether it wants looking after.
 fn changing(mut fields: Document) -> Vec<Document> {
     fields.insert("version", doc! { "$add": ["$version", 1_i64] });
     fields.insert("updated_at", "$$NOW");
-    vec![doc! { "$set": fields }]
+    let unfinished = doc! { "$or": [
+        { "$in": ["$status", OPEN.to_vec()] },
+        "$stock_open",
+        "$capture_open",
+        { "$in": [ReturnState::Due.as_str(), { "$ifNull": ["$returns.state", []] }] },
+    ] };
+    vec![
+        doc! { "$set": fields },
+        doc! { "$set": { "unfinished": unfinished } },
+    ]
+}
+
+/// The checkout's returns and one more, in a pipeline.
+fn and_returned(back: &Return) -> Result<Document, StoreError> {
+    Ok(doc! { "$concatArrays": [{ "$ifNull": ["$returns", []] }, [literal(to_document(back)?)]] })
 }
 
 impl Checkouts {
@@ -129,12 +145,50 @@ impl Checkouts {
     }
 }
 
+impl Checkouts {
+    /// Checkouts with a return that failed, last changed first, after the place `after`.
+    /// Index used: `returns_failed`.
+    pub(super) async fn with_failed_returns(
+        &self,
+        after: Option<(Timestamp, CheckoutId)>,
+        rows: u32,
+    ) -> Result<Vec<Checkout>, StoreError> {
+        let mut wanted = with_failed();
+        if let Some((at, id)) = after {
+            let beyond = vec![
+                doc! { "updated_at": { "$lt": at } },
+                doc! { "updated_at": at, "_id": { "$lt": id } },
+            ];
+            wanted.insert("$or", beyond);
+        }
+        let found = self.documents.find(wanted);
+        let found = found
+            .sort(doc! { "updated_at": -1, "_id": -1 })
+            .limit(rows.into());
+        Ok(found.await?.try_collect().await?)
+    }
+
+    /// How many those are. Index used: `returns_failed`.
+    pub(super) async fn count_failed_returns(&self) -> Result<u64, StoreError> {
+        Ok(self.documents.count_documents(with_failed()).await?)
+    }
+}
+
+/// Selects checkouts with a return that failed.
+fn with_failed() -> Document {
+    doc! { "returns.state": ReturnState::Failed.as_str() }
+}
+
 impl CheckoutStore for Checkouts {
     // Index used: `_id`.
     async fn begin(&self, checkout: &Checkout, life: Duration) -> Result<bool, StoreError> {
-        let times =
-            doc! { "created_at": "$$NOW", "updated_at": "$$NOW", "expires_at": from_now(life) };
-        let fresh = doc! { "$mergeObjects": [literal(to_document(checkout)?), times] };
+        let own = doc! {
+            "created_at": "$$NOW",
+            "updated_at": "$$NOW",
+            "expires_at": from_now(life),
+            "unfinished": true,
+        };
+        let fresh = doc! { "$mergeObjects": [literal(to_document(checkout)?), own] };
         let whole = vec![doc! { "$replaceWith": { "$cond": [
             { "$eq": [{ "$type": "$status" }, "missing"] }, fresh, "$$ROOT",
         ] } }];
@@ -228,7 +282,7 @@ impl CheckoutStore for Checkouts {
         let fields = doc! {
             "capture": literal(to_document(capture)?),
             "capture_open": false,
-            "refund_due": true,
+            "returns": and_returned(&Return::due(capture.id.clone()))?,
         };
         let changed = self.documents.find_one_and_update(over, changing(fields));
         Ok(changed.return_document(ReturnDocument::After).await?)
@@ -250,13 +304,15 @@ impl CheckoutStore for Checkouts {
         checkout: &Checkout,
         to: CheckoutStatus,
         reason: EndReason,
-        refund_due: bool,
+        back: Option<Return>,
     ) -> Result<Option<Checkout>, StoreError> {
         if !checkout.status.may_become(to) {
             return Ok(None);
         }
-        let fields =
-            doc! { "status": to.as_str(), "reason": bson_name(reason), "refund_due": refund_due };
+        let mut fields = doc! { "status": to.as_str(), "reason": bson_name(reason) };
+        if let Some(back) = back {
+            fields.insert("returns", and_returned(&back)?);
+        }
         self.change(checkout.id, checkout.status, fields).await
     }
 
@@ -284,23 +340,44 @@ impl CheckoutStore for Checkouts {
         Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
-        let fields = changing(doc! { "refund_due": false, "refund": literal(refund) });
-        self.documents
-            .update_one(doc! { "_id": id }, fields)
-            .await?;
-        Ok(())
+    // Index used: `_id`.
+    async fn charged_twice(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let unknown = doc! { "_id": id, "capture.id": { "$ne": capture }, "returns.capture": { "$ne": capture } };
+        let fields = doc! { "returns": and_returned(&Return::due(capture.clone()))? };
+        let changed = self
+            .documents
+            .find_one_and_update(unknown, changing(fields));
+        Ok(changed.return_document(ReturnDocument::After).await?)
     }
 
-    // Indexes used: `status`, `stock_open`, `refund_due`, `capture_open`.
+    // Index used: `_id`.
+    async fn returns_moved(
+        &self,
+        checkout: &Checkout,
+        returns: &[Return],
+    ) -> Result<Option<Checkout>, StoreError> {
+        let unmoved = doc! { "_id": checkout.id, "version": checkout.version };
+        let fields = doc! { "returns": literal(to_array(returns)?) };
+        let changed = self
+            .documents
+            .find_one_and_update(unmoved, changing(fields));
+        Ok(changed.return_document(ReturnDocument::After).await?)
+    }
+
+    // Index used: `unfinished`.
     async fn unfinished(&self, idle: Duration) -> Result<Vec<CheckoutId>, StoreError> {
         let quiet = doc! { "$lt": ["$updated_at", { "$subtract": ["$$NOW", millis(idle)] }] };
         let wanted = doc! {
+            "unfinished": true,
             "$or": [
                 { "status": { "$in": OPEN.to_vec() } },
                 { "stock_open": true },
-                { "refund_due": true },
-                { "capture_open": true, "$expr": lapsed_for(LATE) },
+                { "returns.state": ReturnState::Due.as_str() },
+                { "$expr": lapsed_for(LATE) },
             ],
             "$expr": quiet,
         };

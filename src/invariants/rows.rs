@@ -76,6 +76,25 @@ pub(super) struct Captured {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+pub(super) struct Return {
+    pub(super) capture: String,
+    pub(super) state: String,
+    pub(super) refund: Option<String>,
+}
+
+impl Return {
+    /// Whether the money is back.
+    pub(super) fn is_done(&self) -> bool {
+        self.state == "Done"
+    }
+
+    /// Whether the provider counts it as given back.
+    pub(super) fn is_taken_on(&self) -> bool {
+        self.is_done() || self.state == "Due" && self.refund.is_some()
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Totals {
     pub(super) total: Money,
 }
@@ -90,8 +109,8 @@ pub(super) struct Checkout {
     pub(super) totals: Totals,
     pub(super) provider_order: Option<String>,
     pub(super) capture: Option<Captured>,
-    pub(super) refund_due: bool,
-    pub(super) refund: Option<String>,
+    #[serde(default)]
+    pub(super) returns: Vec<Return>,
     pub(super) order: Option<ObjectId>,
 }
 
@@ -99,6 +118,12 @@ impl Checkout {
     /// Whether nothing but tidying up can follow.
     pub(super) fn is_over(&self) -> bool {
         is_over(&self.status)
+    }
+
+    /// How the capture that decides goes back, where it has to.
+    pub(super) fn own_return(&self) -> Option<&Return> {
+        let own = self.capture.as_ref()?;
+        self.returns.iter().find(|back| back.capture == own.id)
     }
 }
 

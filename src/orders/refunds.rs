@@ -4,7 +4,7 @@
 //! beside another node gives the money back once. An unknown outcome leaves the refund `Pending`; the
 //! sweep asks again until the provider has decided.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
@@ -16,10 +16,13 @@ use super::{
 use crate::{
     faults::{Point, crash_point},
     http::IfMatch,
-    id::OrderId,
+    id::{OrderId, RefundId},
     money::Money,
     mongo::StoreError,
-    payments::{CaptureStatus, GatewayError, Payments, ProviderRefund, RefundStatus, RequestKey},
+    payments::{
+        CaptureStatus, GatewayError, Payments, ProviderRefund, RefundStatus, RequestKey,
+        is_decision,
+    },
 };
 
 /// How many orders and returns one sweep looks after.
@@ -112,16 +115,24 @@ impl Refunds {
     /// Makes the booked refunds of `order` that are `meant`: of several at once each makes its own. What
     /// fails here is logged and left to the sweep.
     async fn carry_out(&self, order: Order, meant: impl Fn(&Refund) -> bool) -> Order {
-        let pending: Vec<Refund> = order
+        let pending = order
             .refunds
             .iter()
-            .filter(|refund| refund.state == RefundState::Pending && meant(refund))
-            .cloned()
-            .collect();
+            .filter(|refund| refund.state == RefundState::Pending && meant(refund));
+        let mut pending: VecDeque<Refund> = pending.cloned().collect();
         let mut order = order;
-        for refund in pending {
+        while let Some(refund) = pending.pop_front() {
             match self.make(&order, &refund).await {
-                Ok(Some(concluded)) => order = concluded,
+                Ok(Some(concluded)) => {
+                    if has_failed(&concluded, &refund) {
+                        // One of what is left may be booked instead.
+                        let new = concluded.refunds.iter().filter(|one| {
+                            one.state == RefundState::Pending && order.refund(one.id).is_none()
+                        });
+                        pending.extend(new.cloned());
+                    }
+                    order = concluded;
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%error, order.id = %order.id, refund.id = %refund.id,
@@ -162,7 +173,7 @@ impl Refunds {
         let capture = &order.payment.capture;
         crash_point(Point::RefundSent);
         self.gateway
-            .refund(capture, refund.amount, &key, note)
+            .refund(capture, Some(refund.amount), &key, note)
             .await
     }
 
@@ -181,12 +192,12 @@ impl Refunds {
             }) if is_decision(status) => {
                 tracing::warn!(order.id = %order.id, refund.id = %refund.id, status, issue, debug_id,
                     "the provider refused a refund");
-                self.learn_of_foreign_refund(order).await?;
-                Ok(Heard::Decided(RefundOutcome::Failed { reason: issue }))
+                let total = self.given_back(order).await;
+                Ok(Heard::Decided(failed(issue, total)))
             }
-            Err(GatewayError::NotFound) => Ok(Heard::Decided(RefundOutcome::Failed {
-                reason: "not found at the provider".to_owned(),
-            })),
+            Err(GatewayError::NotFound) => {
+                Ok(Heard::Decided(failed("not found at the provider", None)))
+            }
             Err(
                 error @ (GatewayError::Refused { .. }
                 | GatewayError::Unknown(_)
@@ -214,9 +225,7 @@ impl Refunds {
                 total: self.total_with(&made).await,
                 provider: made.id,
             })),
-            RefundStatus::Failed => Ok(Heard::Decided(RefundOutcome::Failed {
-                reason: "failed at the provider".to_owned(),
-            })),
+            RefundStatus::Failed => Ok(Heard::Decided(failed("failed at the provider", None))),
             RefundStatus::Pending | RefundStatus::Other(_) => {
                 self.orders
                     .note_provider_refund(order.id, refund.id, &made.id)
@@ -235,29 +244,41 @@ impl Refunds {
         asked.ok().and_then(|refund| refund.total_refunded)
     }
 
-    /// After a refusal: the money may be gone already, given back at the provider's dashboard.
-    async fn learn_of_foreign_refund(&self, order: &Order) -> Result<(), OrderError> {
-        let capture = &order.payment.capture;
-        match self.gateway.capture_state(capture).await {
-            Ok(state) if state.status == CaptureStatus::Refunded => {
-                self.orders
-                    .provider_refunded(capture, order.payment.captured)
-                    .await?;
-                Ok(())
+    /// Everything given back of the order's capture, after a refusal: the money, or a part of it, may be gone
+    /// already, given back at the provider's dashboard. `None` where that cannot be known now.
+    async fn given_back(&self, order: &Order) -> Option<Money> {
+        let unread = |error: &GatewayError| {
+            tracing::warn!(%error, order.id = %order.id, "the capture cannot be read now");
+        };
+        let capture = self.gateway.capture_state(&order.payment.capture).await;
+        let capture = capture.inspect_err(unread).ok()?;
+        match capture.status {
+            CaptureStatus::Refunded => Some(order.payment.captured),
+            CaptureStatus::PartiallyRefunded => {
+                let payment = self.gateway.order(&order.payment.provider_order).await;
+                payment.inspect_err(unread).ok()?.refunded_of(&capture)
             }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                tracing::warn!(%error, order.id = %order.id, "the capture cannot be read now");
-                Ok(())
-            }
+            CaptureStatus::Completed
+            | CaptureStatus::Pending(_)
+            | CaptureStatus::Declined
+            | CaptureStatus::Other(_) => None,
         }
     }
 }
 
-/// Whether a refusal is the provider's judgement of this refund, and not of our credentials or pace. A
-/// conflict (409) is none: an equal call is under way, and may yet give the money back.
-fn is_decision(status: u16) -> bool {
-    matches!(status, 400 | 403 | 404 | 422)
+fn has_failed(order: &Order, refund: &Refund) -> bool {
+    order
+        .refund(refund.id)
+        .is_some_and(|refund| refund.state == RefundState::Failed)
+}
+
+/// A refund that did not happen.
+fn failed(reason: impl Into<String>, total: Option<Money>) -> RefundOutcome {
+    RefundOutcome::Failed {
+        reason: reason.into(),
+        total,
+        instead: RefundId::new(),
+    }
 }
 
 /// The first `most` bytes, cut between characters.

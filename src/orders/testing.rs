@@ -338,11 +338,16 @@ impl Gateway for StubGateway {
     fn refund<'a>(
         &'a self,
         capture: &'a CaptureId,
-        amount: Money,
+        amount: Option<Money>,
         key: &'a RequestKey,
         _note: Option<&'a str>,
     ) -> BoxFuture<'a, Result<ProviderRefund, GatewayError>> {
-        async move { self.make(capture, amount, key) }.boxed()
+        async move {
+            // Orders always say how much.
+            let amount = amount.ok_or(GatewayError::NotFound)?;
+            self.make(capture, amount, key)
+        }
+        .boxed()
     }
 
     fn refund_state<'a>(

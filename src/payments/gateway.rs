@@ -146,6 +146,26 @@ pub struct ProviderOrder {
     pub reference: Option<String>,
     /// The captures made of it.
     pub captures: Vec<Capture>,
+    /// What was given back of them.
+    pub refunds: Vec<ProviderRefund>,
+}
+
+impl ProviderOrder {
+    /// What was given back of a capture in all, refunds under way included, as far as the payment shows; of
+    /// one whose amount cannot be read nothing is certain.
+    #[must_use]
+    pub fn refunded_of(&self, capture: &Capture) -> Option<Money> {
+        let currency = capture.amount?.currency;
+        let of_it = self.refunds.iter().filter(|refund| {
+            let counts = match refund.status {
+                RefundStatus::Completed | RefundStatus::Pending => true,
+                RefundStatus::Failed | RefundStatus::Other(_) => false,
+            };
+            counts && refund.capture.as_ref() == Some(&capture.id)
+        });
+        let amounts: Option<Vec<Money>> = of_it.map(|refund| refund.amount).collect();
+        Money::sum(currency, amounts?).ok()
+    }
 }
 
 /// How a capture stands.
@@ -265,6 +285,13 @@ pub enum GatewayError {
     },
 }
 
+/// Whether a refusal with this HTTP status is the provider's judgement of what was asked, and not of our
+/// credentials or pace. A conflict (409) is none: an equal call is under way, and may yet be done.
+#[must_use]
+pub const fn is_decision(status: u16) -> bool {
+    matches!(status, 400 | 403 | 404 | 422)
+}
+
 /// A payment provider.
 pub trait Gateway: Send + Sync {
     /// Makes a payment for the buyer to approve.
@@ -293,11 +320,11 @@ pub trait Gateway: Send + Sync {
         id: &'a CaptureId,
     ) -> BoxFuture<'a, Result<Capture, GatewayError>>;
 
-    /// Gives money back: `amount` of the capture.
+    /// Gives money back: `amount` of the capture, or all that is left of it.
     fn refund<'a>(
         &'a self,
         capture: &'a CaptureId,
-        amount: Money,
+        amount: Option<Money>,
         key: &'a RequestKey,
         note: Option<&'a str>,
     ) -> BoxFuture<'a, Result<ProviderRefund, GatewayError>>;

@@ -17,7 +17,7 @@ use crate::mongo::schema;
 pub use gateway::{
     Capture, CaptureId, CaptureStatus, Gateway, GatewayError, NewPayment, PaymentLine,
     ProviderOrder, ProviderOrderId, ProviderOrderStatus, ProviderRefund, ProviderRefundId,
-    RefundStatus, RequestKey,
+    RefundStatus, RequestKey, is_decision,
 };
 pub use hint::{Dispute, Hint, HintError, HintSink};
 

@@ -143,7 +143,9 @@ fn plants_of_money(order: ObjectId) -> Vec<Plant> {
             "I1",
             "checkouts",
             doc! { "_id": order },
-            doc! { "$set": { "refund_due": true } },
+            doc! { "$push": { "returns": {
+                "capture": "SECOND", "state": "Due", "attempt": 0, "refund": null, "failure": null,
+            } } },
         ),
         plant(
             "I1",
@@ -246,6 +248,12 @@ fn other_plants(order: ObjectId) -> Vec<Plant> {
             "checkouts",
             doc! { "status": "AwaitingApproval" },
             doc! { "$set": { "expires_at": old } },
+        ),
+        plant(
+            "I10",
+            "checkouts",
+            doc! { "status": "AwaitingApproval" },
+            doc! { "$set": { "unfinished": false } },
         ),
     ]
 }

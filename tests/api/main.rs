@@ -31,6 +31,7 @@ mod races;
 mod real_catalogues;
 mod realtime;
 mod refresh;
+mod returns;
 mod round_trip;
 mod support;
 mod webhooks;

@@ -16,6 +16,7 @@ use crate::{
         model::{CheckoutStatus, SeenCart},
         place::{Checkouting, Wish},
         ports::CheckoutStore,
+        returns::ReturnState,
         settle::{Settled, Settlement},
     },
     config::{CheckoutConfig, StoreConfig},
@@ -328,6 +329,16 @@ impl State {
         }
     }
 
+    /// Checkouts with a return that PayPal has refused.
+    fn failed_returns(&self) -> Vec<CheckoutId> {
+        let checkouts = self.database.checkouts.values();
+        let failed = checkouts.filter(|checkout| {
+            let mut returns = checkout.returns.iter();
+            returns.any(|back| back.state == ReturnState::Failed)
+        });
+        failed.map(|checkout| checkout.id).collect()
+    }
+
     /// Lets a node sweep for as long as it lives.
     pub(super) fn start_sweeping(&mut self, node: usize) {
         let Some(link) = self.link(node) else {
@@ -342,6 +353,13 @@ impl State {
             loop {
                 if let Err(error) = Box::pin(settlement.sweep(every)).await {
                     link.shared.lock().note("a sweep failed", &error);
+                }
+                // Staff look at what PayPal has refused to give back, and have it tried again.
+                let failed = link.shared.lock().failed_returns();
+                for id in failed {
+                    if let Err(error) = settlement.try_returns_again(id).await {
+                        link.shared.lock().note("cannot try again", &error);
+                    }
                 }
                 link.sleep(pause).await;
             }

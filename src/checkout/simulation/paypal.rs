@@ -79,6 +79,8 @@ pub(super) struct Taken {
     pub(super) amount: Money,
     pub(super) refunded: i64,
     pub(super) at: Millis,
+    /// Made by PayPal besides the one that was asked for.
+    pub(super) unasked: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +89,23 @@ struct Returned {
     capture: usize,
     amount: Money,
     status: RefundStatus,
+}
+
+impl Taken {
+    /// Gives a part of it back, or takes that back; what PayPal tells of it.
+    fn give_back(&mut self, amount: i64) -> Hint {
+        self.refunded += amount;
+        self.status = match self.refunded {
+            0 => CaptureStatus::Completed,
+            all if all == self.amount.amount => CaptureStatus::Refunded,
+            _ => CaptureStatus::PartiallyRefunded,
+        };
+        Hint::Refund {
+            capture: self.id.clone(),
+            refund: None,
+            total_refunded: Some(Money::new(self.refunded, self.amount.currency)),
+        }
+    }
 }
 
 /// PayPal.
@@ -141,6 +160,7 @@ impl PayPalModel {
             approve_url: Some(String::new()),
             reference: Some(payment.reference.clone()),
             captures: captures.collect(),
+            refunds: Vec::new(),
         }
     }
 
@@ -336,16 +356,73 @@ impl State {
             amount,
             refunded: 0,
             at: self.now,
+            unasked: false,
         };
+        let paid = taken.status == CaptureStatus::Completed;
         let pending = matches!(taken.status, CaptureStatus::Pending(_));
         let pays = payment.mood == Mood::PaysLater;
         self.paypal.captures.push(taken);
         self.tell_of_capture(capture);
+        if paid && !self.chance.yes(985) {
+            let later = self.chance.between(1, 60_000);
+            self.after(later, move |state| state.take_again(capture));
+        }
+        if paid && !self.chance.yes(940) {
+            let later = self.chance.between(1, 60_000);
+            self.after(later, move |state| state.refund_at_the_dashboard(capture));
+        }
         if pending {
             let later = self.chance.between(100, 60_000);
             self.after(later, move |state| state.decide(capture, pays));
         }
         Ok(self.paypal.shown(place))
+    }
+
+    /// PayPal takes the money of a payment once more, unasked.
+    fn take_again(&mut self, first: usize) {
+        let capture = self.paypal.captures.len();
+        let first = &self.paypal.captures[first];
+        let second = Taken {
+            id: CaptureId::parse(&format!("C{capture}")).unwrap(),
+            status: CaptureStatus::Completed,
+            refunded: 0,
+            at: self.now,
+            unasked: true,
+            ..first.clone()
+        };
+        let place = self.paypal.place(&second.payment);
+        self.paypal.captures.push(second);
+        if let Some(place) = place {
+            self.paypal.payments[place].captures.push(capture);
+        }
+        self.note("taken again", &capture);
+        self.tell_of_capture(capture);
+        self.tell_surely(capture);
+    }
+
+    /// Somebody gives a part of a capture back at PayPal's dashboard.
+    fn refund_at_the_dashboard(&mut self, capture: usize) {
+        let taken = &mut self.paypal.captures[capture];
+        if taken.status != CaptureStatus::Completed || taken.amount.amount < 2 {
+            return;
+        }
+        let hint = taken.give_back(taken.amount.amount / 2);
+        self.note("refunded at the dashboard", &capture);
+        self.tell(&hint);
+    }
+
+    /// PayPal decides about a refund that it took on.
+    fn decide_refund(&mut self, refund: usize, fails: bool) {
+        let returned = &mut self.paypal.refunds[refund];
+        if fails {
+            returned.status = RefundStatus::Failed;
+            let back = returned.amount.amount;
+            let taken = &mut self.paypal.captures[returned.capture];
+            taken.give_back(-back);
+        } else {
+            returned.status = RefundStatus::Completed;
+        }
+        self.note("refund decided", &(refund, fails));
     }
 
     /// PayPal decides about a capture that it took on.
@@ -380,7 +457,7 @@ impl State {
     fn refund_capture(
         &mut self,
         id: &CaptureId,
-        amount: Money,
+        amount: Option<Money>,
         key: &str,
     ) -> Result<ProviderRefund, GatewayError> {
         if let Some(place) = self.paypal.returned.get(key) {
@@ -400,23 +477,15 @@ impl State {
                 return Err(refused(422, "CAPTURE_STATUS_NOT_VALID"));
             }
         }
+        let left = taken.amount.amount - taken.refunded;
+        let amount = amount.unwrap_or(Money::new(left, taken.amount.currency));
         if amount.currency != taken.amount.currency {
             return Err(refused(422, "CURRENCY_MISMATCH"));
         }
-        if amount.amount > taken.amount.amount - taken.refunded {
+        if amount.amount > left {
             return Err(refused(422, "REFUND_AMOUNT_EXCEEDED"));
         }
-        taken.refunded += amount.amount;
-        taken.status = if taken.refunded == taken.amount.amount {
-            CaptureStatus::Refunded
-        } else {
-            CaptureStatus::PartiallyRefunded
-        };
-        let hint = Hint::Refund {
-            capture: taken.id.clone(),
-            refund: None,
-            total_refunded: Some(Money::new(taken.refunded, taken.amount.currency)),
-        };
+        let hint = taken.give_back(amount.amount);
         let made = self.paypal.refunds.len();
         self.paypal.refunds.push(Returned {
             id: ProviderRefundId::parse(&format!("R{made}")).unwrap(),
@@ -430,6 +499,11 @@ impl State {
         });
         self.paypal.returned.insert(key.to_owned(), made);
         self.tell(&hint);
+        if later {
+            let until = self.chance.between(100, 60_000);
+            let fails = !self.chance.yes(700);
+            self.after(until, move |state| state.decide_refund(made, fails));
+        }
         Ok(self.paypal.refund(made))
     }
 }
@@ -513,7 +587,7 @@ impl Gateway for Link {
     fn refund<'a>(
         &'a self,
         capture: &'a CaptureId,
-        amount: Money,
+        amount: Option<Money>,
         key: &'a RequestKey,
         _note: Option<&'a str>,
     ) -> BoxFuture<'a, Result<ProviderRefund, GatewayError>> {

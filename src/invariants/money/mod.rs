@@ -9,7 +9,7 @@ use super::{
     Books, CheckError,
     journal::{Capture, Journal},
     report::{Invariant, Report, Tally},
-    rows::{Captured, Checkout, Money, Order},
+    rows::{Captured, Checkout, Money, Order, Return},
 };
 
 /// Statuses of a payment that has come in.
@@ -117,7 +117,8 @@ fn add_up(taken: &Taken, sums: &mut Sums) {
             add(&order.payment.refunded, -1);
         }
     }
-    let kept = taken.orders.is_empty() && taken.checkout.refund.is_none();
+    let back = taken.checkout.own_return();
+    let kept = taken.orders.is_empty() && !back.is_some_and(Return::is_taken_on);
     let capture = taken
         .checkout
         .capture
@@ -136,7 +137,23 @@ fn judge_taken(taken: &Taken) -> Vec<String> {
     };
     let (id, capture) = (checkout.id, &own.id);
     let mut faults = Vec::new();
-    let going_back = checkout.refund_due || checkout.refund.is_some();
+    let back = checkout.own_return();
+    let going_back = back.is_some();
+    if own.standing == "paid" && back.is_some_and(|back| back.state == "Failed") {
+        faults.push(format!(
+            "checkout {id}: the provider refuses to give capture {capture} back"
+        ));
+    }
+    let besides = checkout
+        .returns
+        .iter()
+        .filter(|back| back.capture != *capture);
+    for second in besides.filter(|back| matches!(back.state.as_str(), "Due" | "Failed")) {
+        faults.push(format!(
+            "checkout {id}: was charged twice, and {} has not gone back",
+            second.capture
+        ));
+    }
     match taken.orders.as_slice() {
         [] if own.standing == "paid" && checkout.is_over() && !going_back => {
             faults.push(format!(
@@ -186,7 +203,8 @@ fn judge_theirs(checkout: &Checkout, own: &Captured, theirs: Option<&Capture>) -
             "checkout {id}: capture {capture} is {status}, not paid"
         ));
     }
-    if checkout.refund.is_some() && theirs.refunded != theirs.amount.amount {
+    let is_back = checkout.own_return().is_some_and(Return::is_done);
+    if is_back && theirs.refunded != theirs.amount.amount {
         let (back, amount) = (theirs.refunded, &theirs.amount);
         faults.push(format!(
             "checkout {id}: {back} of {amount} of {capture} went back"

@@ -50,6 +50,14 @@ fn order() -> Order {
     }
 }
 
+fn back(capture: &str, state: &str) -> Vec<Return> {
+    vec![Return {
+        capture: capture.into(),
+        state: state.into(),
+        refund: None,
+    }]
+}
+
 fn checkout() -> Checkout {
     Checkout {
         id: id(1),
@@ -63,8 +71,7 @@ fn checkout() -> Checkout {
             amount: Some(usd(1_275)),
             standing: "paid".into(),
         }),
-        refund_due: false,
-        refund: None,
+        returns: Vec::new(),
         order: Some(id(1)),
     }
 }
@@ -120,7 +127,10 @@ fn money_that_became_nothing_or_two_things_is_found() {
     };
     assert_eq!(faults(|taken| taken.orders.clear()), 1);
     assert_eq!(faults(|taken| taken.orders.push(order())), 1);
-    assert_eq!(faults(|taken| taken.checkout.refund = Some("R".into())), 1);
+    assert_eq!(
+        faults(|taken| taken.checkout.returns = back("C", "Done")),
+        1
+    );
     assert_eq!(faults(|taken| taken.orders[0].checkout = id(2)), 1);
     let on_its_way = faults(|taken| {
         taken.orders.clear();
@@ -130,9 +140,24 @@ fn money_that_became_nothing_or_two_things_is_found() {
     let going_back = faults(|taken| {
         taken.orders.clear();
         taken.checkout.status = "Failed".into();
-        taken.checkout.refund_due = true;
+        taken.checkout.returns = back("C", "Due");
     });
     assert_eq!(going_back, 0);
+    let refused = faults(|taken| {
+        taken.orders.clear();
+        taken.checkout.status = "Failed".into();
+        taken.checkout.returns = back("C", "Failed");
+    });
+    assert_eq!(refused, 1);
+}
+
+#[test]
+fn a_second_charge_is_found_until_it_is_back() {
+    for (state, faults) in [("Due", 1), ("Failed", 1), ("Done", 0), ("Unpaid", 0)] {
+        let mut taken = taken();
+        taken.checkout.returns = back("D", state);
+        assert_eq!(judge_taken(&taken).len(), faults, "{state}");
+    }
 }
 
 #[test]
@@ -147,7 +172,7 @@ fn a_checkout_that_the_provider_contradicts_is_found() {
     assert_eq!(faults(|theirs| theirs.status = "DECLINED".into()), 1);
     let mut refunded = taken();
     refunded.orders.clear();
-    refunded.checkout.refund = Some("R".into());
+    refunded.checkout.returns = back("C", "Done");
     assert_eq!(theirs_of(&refunded, Some(&capture())), 1);
 }
 
@@ -191,7 +216,7 @@ fn what_is_left_in_hand_is_added_up_once() {
     add_up(&taken(), &mut sums);
     let mut refunded = taken();
     refunded.orders.clear();
-    refunded.checkout.refund = Some("R".into());
+    refunded.checkout.returns = back("C", "Done");
     add_up(&refunded, &mut sums);
     let mut kept = taken();
     kept.orders.clear();

@@ -10,7 +10,7 @@ use super::{
     Books, CheckError,
     journal::Journal,
     report::{Invariant, Report},
-    rows::{Hold, is_over},
+    rows::{Hold, Return, is_over},
 };
 use crate::clock::Timestamp;
 
@@ -27,9 +27,14 @@ const REFUND_PATIENCE: Duration = Duration::from_mins(10);
 fn working() -> Document {
     doc! { "$or": [
         { "status": "Capturing" },
-        { "refund_due": true },
+        unasked(),
         { "stock_open": true, "status": { "$in": ["Completed", "Cancelled", "Expired", "Failed"] } },
     ] }
+}
+
+/// Money that has to go back, and the provider has not been heard of it.
+fn unasked() -> Document {
+    doc! { "returns": { "$elemMatch": { "state": "Due", "refund": null } } }
 }
 
 /// Refunds that the provider has not been heard of.
@@ -176,7 +181,10 @@ struct Unfinished {
     #[serde(rename = "_id")]
     id: ObjectId,
     status: String,
-    refund_due: bool,
+    #[serde(default)]
+    returns: Vec<Return>,
+    #[serde(default, rename = "unfinished")]
+    swept: bool,
     stock_open: bool,
     expires_at: Timestamp,
 }
@@ -283,8 +291,14 @@ fn judge_unfinished(checkout: &Unfinished, quiet: bool, late: Timestamp) -> Vec<
     if is_over(status) && checkout.stock_open && (lapsed || quiet) {
         faults.push(format!("checkout {id}: is {status}, and its stock is open"));
     }
-    if checkout.refund_due && (lapsed || quiet) {
+    let unasked = |back: &Return| back.state == "Due" && back.refund.is_none();
+    if checkout.returns.iter().any(unasked) && (lapsed || quiet) {
         faults.push(format!("checkout {id}: its money has not gone back"));
+    }
+    if !checkout.swept {
+        faults.push(format!(
+            "checkout {id}: is {status}, and no sweep will look after it"
+        ));
     }
     faults
 }

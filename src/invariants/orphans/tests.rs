@@ -84,11 +84,17 @@ fn holds_past_their_time_and_without_reason_are_found() {
     assert_eq!(held(None, Some(("Failed", false, BEFORE))), 1);
 }
 
-fn unfinished(status: &str, stock_open: bool, refund_due: bool) -> Unfinished {
+fn unfinished(status: &str, stock_open: bool, owing: bool) -> Unfinished {
+    let due = owing.then(|| Return {
+        capture: "C".into(),
+        state: "Due".into(),
+        refund: None,
+    });
     Unfinished {
         id: id(2),
         status: status.into(),
-        refund_due,
+        returns: due.into_iter().collect(),
+        swept: true,
         stock_open,
         expires_at: AFTER,
     }
@@ -108,6 +114,9 @@ fn checkouts_that_do_not_come_to_rest_are_found() {
     assert_eq!((faults(&unsold, false), faults(&unsold, true)), (0, 1));
     let owing = unfinished("Failed", false, true);
     assert_eq!((faults(&owing, false), faults(&owing, true)), (0, 1));
+    let mut forgotten = unfinished("AwaitingApproval", true, false);
+    forgotten.swept = false;
+    assert_eq!(faults(&forgotten, false), 1);
     for mut lapsed in [waiting, capturing, unsold, owing] {
         lapsed.expires_at = BEFORE;
         assert_eq!(faults(&lapsed, false), 1, "{lapsed:?}");

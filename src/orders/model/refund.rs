@@ -71,6 +71,10 @@ pub enum RefundOutcome {
     Failed {
         /// The provider's word for it.
         reason: String,
+        /// Everything given back of the capture so far, where the provider was asked for it.
+        total: Option<Money>,
+        /// The id of another refund, should one be due in place of this one.
+        instead: RefundId,
     },
 }
 
@@ -198,7 +202,9 @@ impl Order {
         share(after)?.minus(share(before)?)
     }
 
-    /// Books how a refund ended; `None` where that is known, or the order has no such refund.
+    /// Books how a refund ended; `None` where that is known, or the order has no such refund. Where one of
+    /// all the money was refused because a part has gone back elsewhere, one of what is left is booked
+    /// instead.
     ///
     /// # Errors
     /// When the amounts do not fit together.
@@ -217,13 +223,13 @@ impl Order {
             return Ok(None);
         };
         let told = match outcome {
-            RefundOutcome::Failed { reason } => {
+            RefundOutcome::Failed { reason, total, .. } => {
                 refund.state = RefundState::Failed;
                 refund.failure = Some(reason.clone());
                 // Where the provider had taken it on, its totals do not count it any more.
                 let counted = refund.provider.is_some().then_some(refund.amount.amount);
                 next.payment.untell(counted.unwrap_or_default());
-                None
+                *total
             }
             RefundOutcome::Completed { provider, total } => {
                 refund.state = RefundState::Completed;
@@ -231,11 +237,50 @@ impl Order {
                 *total
             }
         };
-        let news = next.refund(id).map(RefundNews::from);
         next.reckon(told)?;
+        if let RefundOutcome::Failed { instead, .. } = outcome {
+            next.book_rest(id, *instead, at)?;
+        }
+        let news = next.refund(id).map(RefundNews::from);
         let mut data = next.payment_data();
         data.refund = news;
         Ok(Some(self.settled(next, at, data)))
+    }
+}
+
+impl Order {
+    /// After the refund `failed` of an order that is over: where less is left by now than it was of, books
+    /// what is left as `instead`. Where as much is left, it was refused for another reason, and staff decide.
+    fn book_rest(
+        &mut self,
+        failed: RefundId,
+        instead: RefundId,
+        at: Timestamp,
+    ) -> Result<(), MoneyError> {
+        let over = match self.status {
+            OrderStatus::Cancelled | OrderStatus::Refunded => true,
+            OrderStatus::Pending
+            | OrderStatus::Processing
+            | OrderStatus::Shipped
+            | OrderStatus::Delivered => false,
+        };
+        let left = self.left()?;
+        let Some(failed) = self.refund(failed).cloned() else {
+            return Ok(());
+        };
+        if over && left.amount > 0 && left.amount < failed.amount.amount {
+            self.refunds.push(Refund {
+                id: instead,
+                amount: left,
+                lines: Vec::new(),
+                state: RefundState::Pending,
+                provider: None,
+                failure: None,
+                created_at: at,
+                ..failed
+            });
+        }
+        Ok(())
     }
 }
 

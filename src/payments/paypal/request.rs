@@ -235,20 +235,21 @@ impl Shipping {
 /// `POST /v2/payments/captures/{id}/refund`.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RefundRequest {
-    amount: Amount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Amount>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note_to_payer: Option<String>,
 }
 
 impl RefundRequest {
-    /// Writes a refund of `amount` in PayPal's form.
+    /// Writes a refund of `amount`, or of all that is left, in PayPal's form.
     ///
     /// # Errors
     /// When PayPal has no form for the amount.
-    pub(super) fn of(amount: Money, note: Option<&str>) -> Result<Self, AmountError> {
+    pub(super) fn of(amount: Option<Money>, note: Option<&str>) -> Result<Self, AmountError> {
         let note = note.map(str::trim).filter(|note| !note.is_empty());
         Ok(Self {
-            amount: Amount::of(amount)?,
+            amount: amount.map(Amount::of).transpose()?,
             note_to_payer: note.map(|note| cut(note, MAX_NOTE)),
         })
     }
@@ -334,17 +335,19 @@ mod tests {
 
     #[test]
     fn a_refund_has_its_amount_and_a_short_note() {
-        let refund = RefundRequest::of(payment().total, Some(&"n".repeat(300))).unwrap();
+        let refund = RefundRequest::of(Some(payment().total), Some(&"n".repeat(300))).unwrap();
         let body = serde_json::to_value(refund).unwrap();
         assert_eq!(body["amount"]["value"], "32.50");
         assert_eq!(body["note_to_payer"].as_str().unwrap().len(), 255);
-        let silent = RefundRequest::of(payment().total, Some(" ")).unwrap();
+        let silent = RefundRequest::of(Some(payment().total), Some(" ")).unwrap();
         assert!(
             serde_json::to_value(silent)
                 .unwrap()
                 .get("note_to_payer")
                 .is_none()
         );
+        let rest = RefundRequest::of(None, None).unwrap();
+        assert_eq!(serde_json::to_value(rest).unwrap(), json!({}));
     }
 
     fn cents(value: &Value) -> i64 {

@@ -47,6 +47,8 @@ struct PurchaseUnitWire {
 struct PaymentsWire {
     #[serde(default)]
     captures: Option<Vec<CaptureWire>>,
+    #[serde(default, deserialize_with = "lenient")]
+    refunds: Option<Vec<RefundWire>>,
 }
 
 /// A capture, in an order, on its own, or in an event.
@@ -154,7 +156,13 @@ impl OrderWire {
     /// The order in the shop's words.
     pub(super) fn into_order(self) -> Result<ProviderOrder, BadId> {
         let id = ProviderOrderId::parse(&self.id).ok_or(BadId)?;
-        let units = self.purchase_units.unwrap_or_default();
+        let mut units = self.purchase_units.unwrap_or_default();
+        let refunds = units
+            .iter_mut()
+            .filter_map(|unit| unit.payments.as_mut()?.refunds.take())
+            .flatten()
+            .map(RefundWire::into_refund)
+            .collect::<Result<_, BadId>>()?;
         let reference = units.iter().find_map(|unit| unit.custom_id.clone());
         let captures = units
             .into_iter()
@@ -181,6 +189,7 @@ impl OrderWire {
             approve_url: approve_url.map(|link| link.href),
             reference,
             captures,
+            refunds,
         })
     }
 }

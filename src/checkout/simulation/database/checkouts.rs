@@ -10,6 +10,7 @@ use crate::{
     checkout::{
         model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
         ports::CheckoutStore,
+        returns::Return,
         settle::LATE,
     },
     clock::Timestamp,
@@ -134,7 +135,7 @@ impl CheckoutStore for Link {
         id: CheckoutId,
         capture: &CaptureRecord,
     ) -> Result<Option<Checkout>, StoreError> {
-        let capture = capture.clone();
+        let (capture, back) = (capture.clone(), Return::due(capture.id.clone()));
         self.write("captured_late", Some(id), move |state| {
             let now = state.now;
             let checkout = state.database.checkouts.get_mut(&id)?;
@@ -143,7 +144,7 @@ impl CheckoutStore for Link {
             }
             checkout.capture = Some(capture);
             checkout.capture_open = false;
-            checkout.refund_due = true;
+            checkout.returns.push(back);
             touch(checkout, now);
             Some(checkout.clone())
         })
@@ -170,7 +171,7 @@ impl CheckoutStore for Link {
         checkout: &Checkout,
         to: CheckoutStatus,
         reason: EndReason,
-        refund_due: bool,
+        back: Option<Return>,
     ) -> Result<Option<Checkout>, StoreError> {
         let (id, from) = (checkout.id, checkout.status);
         if !from.may_become(to) {
@@ -180,7 +181,7 @@ impl CheckoutStore for Link {
             state.change(id, from, |checkout, _| {
                 checkout.status = to;
                 checkout.reason = Some(reason);
-                checkout.refund_due = refund_due;
+                checkout.returns.extend(back);
             })
         })
         .await
@@ -214,15 +215,40 @@ impl CheckoutStore for Link {
         .await
     }
 
-    async fn refunded(&self, id: CheckoutId, refund: Option<&str>) -> Result<(), StoreError> {
-        let refund = refund.map(str::to_owned);
-        self.write("refunded", Some(id), move |state| {
+    async fn charged_twice(
+        &self,
+        id: CheckoutId,
+        capture: &CaptureId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let capture = capture.clone();
+        self.write("charged_twice", Some(id), move |state| {
             let now = state.now;
-            if let Some(checkout) = state.database.checkouts.get_mut(&id) {
-                checkout.refund_due = false;
-                checkout.refund = refund;
-                touch(checkout, now);
+            let checkout = state.database.checkouts.get_mut(&id)?;
+            let own = checkout.capture.as_ref().map(|own| &own.id);
+            let mut known = checkout.returns.iter().map(|back| &back.capture);
+            if own.into_iter().chain(&mut known).any(|id| *id == capture) {
+                return None;
             }
+            checkout.returns.push(Return::due(capture));
+            touch(checkout, now);
+            Some(checkout.clone())
+        })
+        .await
+    }
+
+    async fn returns_moved(
+        &self,
+        checkout: &Checkout,
+        returns: &[Return],
+    ) -> Result<Option<Checkout>, StoreError> {
+        let (id, version, returns) = (checkout.id, checkout.version, returns.to_vec());
+        self.write("returns_moved", Some(id), move |state| {
+            let now = state.now;
+            let found = state.database.checkouts.get_mut(&id);
+            let checkout = found.filter(|found| found.version == version)?;
+            checkout.returns = returns;
+            touch(checkout, now);
+            Some(checkout.clone())
         })
         .await
     }
@@ -236,7 +262,7 @@ impl CheckoutStore for Link {
                 checkout.updated_at.millis() < before
                     && (is_open(checkout)
                         || checkout.stock_open
-                        || checkout.refund_due
+                        || checkout.due_return().is_some()
                         || checkout.capture_open && checkout.expires_at.millis() < late)
             });
             let mut found: Vec<(Millis, CheckoutId)> = wanted

@@ -78,6 +78,8 @@ fn done(order: &Order, deed: &Deed) -> Option<Change> {
             let outcome = if *fails {
                 RefundOutcome::Failed {
                     reason: "NO".into(),
+                    total: None,
+                    instead: RefundId::new(),
                 }
             } else {
                 RefundOutcome::Completed {

@@ -111,6 +111,8 @@ fn hear(order: &Order, answers: &Answers, nth: usize, with_total: bool) -> Optio
     let outcome = match answers.get(&refund.id)? {
         None => RefundOutcome::Failed {
             reason: "REFUND_AMOUNT_EXCEEDED".into(),
+            total: None,
+            instead: RefundId::new(),
         },
         Some(total) => RefundOutcome::Completed {
             provider: ProviderRefundId::parse("R1").unwrap(),
@@ -218,4 +220,51 @@ proptest! {
         prop_assert!(booked <= total - shipping);
         prop_assert!(!all || booked == total - shipping);
     }
+}
+
+#[test]
+fn of_an_order_that_is_over_what_the_dashboard_has_left_is_booked_instead() {
+    let order = started(PaymentStatus::Completed);
+    let over = step(OrderStatus::Cancelled, &order);
+    let cancelled = order.transition(&over).unwrap().order;
+    let refused = |total| RefundOutcome::Failed {
+        reason: "NO".into(),
+        total,
+        instead: RefundId::new(),
+    };
+    let conclude = |order: &Order, id, outcome: &RefundOutcome| {
+        let concluded = order.conclude_refund(id, outcome, at(order.version));
+        concluded.unwrap().unwrap().order
+    };
+    // As much is left as before: it was refused for another reason, and staff decide.
+    for total in [None, Some(usd(0))] {
+        let failed = conclude(&cancelled, over.refund, &refused(total));
+        assert_eq!(failed.refunds.len(), 1);
+        assert_eq!(failed.left(), Ok(usd(1_000)));
+    }
+    let overtaken = conclude(&cancelled, over.refund, &refused(Some(usd(300))));
+    assert_eq!(overtaken.payment.refunded, usd(300));
+    let rest = overtaken.refunds.last().unwrap();
+    assert_eq!((rest.state, rest.amount), (RefundState::Pending, usd(700)));
+    assert_ne!(rest.id, over.refund);
+    let done = RefundOutcome::Completed {
+        provider: ProviderRefundId::parse("R2").unwrap(),
+        total: Some(usd(1_000)),
+    };
+    let done = conclude(&overtaken, rest.id, &done);
+    assert_eq!(done.payment.status, PaymentStatus::Refunded);
+    assert_eq!(done.payment.refunded, usd(1_000));
+    // Of an order that goes on nothing is given back but what staff asked for.
+    let wish = RefundWish {
+        id: RefundId::new(),
+        amount: None,
+        reason: None,
+        items: Vec::new(),
+        by: By::System,
+        at: at(1),
+    };
+    let booked = order.book_refund(&wish).unwrap().unwrap().order;
+    let failed = conclude(&booked, wish.id, &refused(Some(usd(300))));
+    assert_eq!(failed.refunds.len(), 1);
+    assert_eq!(failed.left(), Ok(usd(700)));
 }

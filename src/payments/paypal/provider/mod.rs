@@ -104,12 +104,15 @@ impl PayPal {
     async fn give_back(
         &self,
         asked: (CaptureId, RefundRequest),
-        amount: Money,
+        amount: Option<Money>,
         key: &RequestKey,
     ) -> Result<ProviderRefund, CallError> {
         let capture = asked.0.clone();
         let is_it = |refund: &ProviderRefund| {
-            refund.amount.is_none_or(|made| made == amount)
+            refund
+                .amount
+                .zip(amount)
+                .is_none_or(|(made, asked)| made == asked)
                 && refund.capture.as_ref().is_none_or(|of| *of == capture)
         };
         let endpoint = RefundCapture(asked);
@@ -228,7 +231,7 @@ impl Gateway for PayPal {
     fn refund<'a>(
         &'a self,
         capture: &'a CaptureId,
-        amount: Money,
+        amount: Option<Money>,
         key: &'a RequestKey,
         note: Option<&'a str>,
     ) -> BoxFuture<'a, Result<ProviderRefund, GatewayError>> {

@@ -50,7 +50,7 @@ async fn a_refund_of_another_amount_or_capture_is_read_again_and_never_believed(
         .await;
         let capture = CaptureId::parse(CAPTURE).unwrap();
         let outcome = paypal(&stub.url)
-            .refund(&capture, usd(400), &key(), None)
+            .refund(&capture, Some(usd(400)), &key(), None)
             .await;
         match outcome {
             Ok(refund) => assert!(done && refund.amount == Some(usd(400))),

@@ -306,7 +306,7 @@ async fn a_refund_tells_its_capture_and_the_total_given_back() {
     .await;
     let capture = CaptureId::parse(CAPTURE).unwrap();
     let refund = paypal(&stub.url)
-        .refund(&capture, usd(400), &key(), Some("sorry"))
+        .refund(&capture, Some(usd(400)), &key(), Some("sorry"))
         .await
         .unwrap();
     assert_eq!(
