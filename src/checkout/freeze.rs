@@ -6,12 +6,13 @@ use super::{
     error::CheckoutError,
     model::{Checkout, CheckoutLine, CheckoutStatus, order_number},
     place::{Wish, short},
-    ports::Till,
+    ports::{CheckoutStore, Till},
+    store::Checkouts,
     totals::{ChosenShipping, Totals, shipping_methods, totals},
 };
 use crate::{
     cart::{Cart, Carts, DiscountView, Line},
-    catalog::{Catalog, Offer, Shortage},
+    catalog::{Catalog, HoldLine, Offer, Shortage, Stock, StockRoom},
     config::StoreConfig,
     discounts::AppliedDiscount,
     faults::{Plant, planted},
@@ -23,6 +24,8 @@ use crate::{
 pub struct CartTill {
     pub(super) carts: Carts,
     pub(super) catalog: Catalog,
+    pub(super) stock: Stock,
+    pub(super) checkouts: Checkouts,
     pub(super) store: StoreConfig,
 }
 
@@ -87,7 +90,7 @@ impl CartTill {
             total: believed.unwrap_or(totals.total),
             ..totals
         };
-        Ok(Checkout {
+        let checkout = Checkout {
             id,
             user: wish.user,
             cart: cart.id,
@@ -114,7 +117,42 @@ impl CartTill {
             version: 1,
             created_at: Checkout::UNSET,
             updated_at: Checkout::UNSET,
-        })
+        };
+        let left = |line: &HoldLine| offers.get(&line.variant).map_or(0, |offer| offer.available);
+        let mut scarce = checkout.holds();
+        scarce.retain(|line| left(line) < line.quantity);
+        if !scarce.is_empty() {
+            self.refuse_scarce(&checkout, &scarce).await?;
+        }
+        Ok(checkout)
+    }
+
+    /// Refuses at once what cannot be held, before anything is written: of something that everybody wants most
+    /// come too late. Not where the cart has an open checkout: what that holds may be what this one wants.
+    async fn refuse_scarce(
+        &self,
+        checkout: &Checkout,
+        scarce: &[HoldLine],
+    ) -> Result<(), CheckoutError> {
+        if self.checkouts.open_of(checkout.cart).await?.is_some() {
+            return Ok(());
+        }
+        let holder = checkout.holder();
+        let mut missing = Vec::new();
+        for line in scarce {
+            let available = self.stock.within_reach(&holder, line.variant).await?;
+            if available < line.quantity {
+                missing.push(Shortage {
+                    variant: line.variant,
+                    wanted: line.quantity,
+                    available,
+                });
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(checkout.short(&missing))
     }
 }
 

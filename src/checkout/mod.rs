@@ -104,8 +104,8 @@ impl Checkouting {
             orders: with.orders,
         };
         let settlement = Settlement {
-            checkouts,
-            stock: with.stock,
+            checkouts: checkouts.clone(),
+            stock: with.stock.clone(),
             discounts: with.discounts,
             orders,
             payments: with.payments,
@@ -116,6 +116,8 @@ impl Checkouting {
         let till = CartTill {
             carts: with.carts,
             catalog: with.catalog,
+            stock: with.stock,
+            checkouts,
             store: config.store.clone(),
         };
         Self {

@@ -134,7 +134,12 @@ impl<W: World> Checkouting<W> {
             .hold(&checkout.holder(), &checkout.holds(), self.life())
             .await?;
         if let Err(missing) = held {
-            self.fail(&checkout, EndReason::InsufficientStock).await?;
+            if checkout.discounts.is_empty() {
+                // Nothing is held and nothing claimed: one update ends it.
+                self.checkouts().refuse(checkout.id).await?;
+            } else {
+                self.fail(&checkout, EndReason::InsufficientStock).await?;
+            }
             return Err(checkout.short(&missing));
         }
         if let Err(refused) = self.settlement.claim_discounts(&checkout).await? {
@@ -237,7 +242,7 @@ impl<W: World> Checkouting<W> {
 }
 
 impl Checkout {
-    fn short(&self, missing: &[Shortage]) -> CheckoutError {
+    pub(super) fn short(&self, missing: &[Shortage]) -> CheckoutError {
         short(
             self.lines.iter().map(|line| (line.line, line.variant)),
             missing,

@@ -127,6 +127,9 @@ pub trait CheckoutStore: Clone + Send + Sync + 'static {
         back: Option<Return>,
     ) -> impl Future<Output = Result<Option<Checkout>, StoreError>> + Send;
 
+    /// Ends one that is being prepared because its stock cannot be held; nothing is left to be given back.
+    fn refuse(&self, id: CheckoutId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Ends it as expired, if by the database's clock it is.
     fn expire(
         &self,

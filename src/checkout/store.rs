@@ -317,6 +317,20 @@ impl CheckoutStore for Checkouts {
     }
 
     // Index used: `_id`.
+    async fn refuse(&self, id: CheckoutId) -> Result<(), StoreError> {
+        let preparing = doc! { "_id": id, "status": CheckoutStatus::Preparing.as_str() };
+        let fields = doc! {
+            "status": CheckoutStatus::Failed.as_str(),
+            "reason": bson_name(EndReason::InsufficientStock),
+            "stock_open": false,
+        };
+        self.documents
+            .update_one(preparing, changing(fields))
+            .await?;
+        Ok(())
+    }
+
+    // Index used: `_id`.
     async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
         let own_clock = planted(Plant::LocalClock).then(|| Bson::from(Timestamp::now()));
         let now = own_clock.unwrap_or_else(|| "$$NOW".into());

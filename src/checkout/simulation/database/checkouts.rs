@@ -187,6 +187,17 @@ impl CheckoutStore for Link {
         .await
     }
 
+    async fn refuse(&self, id: CheckoutId) -> Result<(), StoreError> {
+        self.write("refuse", Some(id), move |state| {
+            state.change(id, CheckoutStatus::Preparing, |checkout, _| {
+                checkout.status = CheckoutStatus::Failed;
+                checkout.reason = Some(EndReason::InsufficientStock);
+                checkout.stock_open = false;
+            });
+        })
+        .await
+    }
+
     async fn expire(&self, checkout: &Checkout) -> Result<Option<Checkout>, StoreError> {
         let (id, from) = (checkout.id, checkout.status);
         self.write("expire", Some(id), move |state| {
