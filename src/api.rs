@@ -17,7 +17,7 @@ use crate::{
     checkout, discounts,
     http::RequestId,
     mongo::{feed::Feed, pulse::Pulse},
-    orders, payments,
+    my_data, orders, payments,
     problem::{Code, Problem, ProblemBody},
     realtime,
 };
@@ -77,6 +77,7 @@ fn table(routes: &mut Table) {
     routes.service(healthz).service(readyz).service(metrics);
     routes
         .configure(accounts::routes)
+        .configure(my_data::routes)
         .configure(audit::routes)
         .configure(catalog::routes)
         .configure(cart::routes)

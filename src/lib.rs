@@ -23,6 +23,7 @@ pub mod idempotency;
 pub mod invariants;
 pub mod money;
 pub mod mongo;
+pub mod my_data;
 pub mod orders;
 pub mod outbox;
 pub mod page;

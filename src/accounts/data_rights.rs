@@ -2,7 +2,7 @@
 //!
 //! This room erases what it holds at once and leaves a row in `erasures`, in the same transaction. The
 //! rooms that hold more about a user (cart, checkouts, orders) work from those rows: orders are kept for
-//! the books without the person. Their part of the export is to be added to [`Export`].
+//! the books without the person. Their part of the export is added by `my_data`.
 
 use bson::doc;
 use mongodb::{ClientSession, Collection};
@@ -73,7 +73,7 @@ pub struct Export {
 }
 
 impl Accounts {
-    /// Reads everything held about `user`.
+    /// Reads everything that this room holds about `user`.
     ///
     /// # Errors
     /// `SignedOut` where the account is gone.

@@ -42,7 +42,7 @@ pub use data_rights::Export;
 pub use email::{Email, InvalidEmail};
 pub use error::AccountError;
 pub use handle::{Accounts, ended_by};
-pub use http::{OwnPage, UserView, routes};
+pub use http::{ExportView, OwnPage, UserView, routes};
 pub use links::LinkPurpose;
 pub use mail::{Mail, MailOutbox, Mailer};
 pub use model::{Address, AddressDraft, AddressFault, Change, MAX_ADDRESSES, ProfileChange, User};

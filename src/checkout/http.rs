@@ -98,7 +98,7 @@ struct SeenLine {
 /// A checkout, as its buyer sees it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct CheckoutView {
+pub struct CheckoutView {
     id: CheckoutId,
     /// `AwaitingApproval`, `Capturing`, `Completed`, `Cancelled`, `Expired` or `Failed`.
     status: &'static str,

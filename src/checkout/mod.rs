@@ -26,6 +26,7 @@ mod store;
 mod totals;
 
 pub use error::{CheckoutError, ShortLine};
+pub use http::CheckoutView;
 pub use model::{
     CaptureRecord, Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart, Standing, Step,
 };
@@ -48,7 +49,8 @@ use crate::{
     catalog::{Catalog, Stock},
     config::Config,
     discounts::Discounts,
-    mongo::{Mongo, schema},
+    id::UserId,
+    mongo::{Mongo, StoreError, schema},
     orders::Orders,
     payments::Payments,
 };
@@ -125,6 +127,14 @@ impl Checkouting {
             till,
             store: config.store.clone(),
         }
+    }
+
+    /// Every checkout of a buyer, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn all_of(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
+        self.settlement.checkouts.all_of(user).await
     }
 
     /// The way from a payment to an order.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
-    id::{CartId, CheckoutId},
+    id::{CartId, CheckoutId, UserId},
     mongo::{Mongo, StoreError, schema, to_array, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
@@ -54,6 +54,7 @@ pub(super) fn collection() -> schema::Collection {
             )
             .only_where(doc! { "returns.state": ReturnState::Failed.as_str() }),
             schema::Index::on("created", doc! { "created_at": 1 }),
+            schema::Index::on("user_newest", doc! { "user": 1, "created_at": -1 }),
         ],
         validator: None,
     }
@@ -146,6 +147,13 @@ impl Checkouts {
 }
 
 impl Checkouts {
+    /// Every checkout of a buyer, newest first. Index used: `user_newest`.
+    pub(super) async fn all_of(&self, user: UserId) -> Result<Vec<Checkout>, StoreError> {
+        let found = self.documents.find(doc! { "user": user });
+        let found = found.sort(doc! { "created_at": -1 });
+        Ok(found.await?.try_collect().await?)
+    }
+
     /// Checkouts with a return that failed, last changed first, after the place `after`.
     /// Index used: `returns_failed`.
     pub(super) async fn with_failed_returns(

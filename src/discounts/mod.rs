@@ -21,4 +21,4 @@ pub use model::{
     AppliedDiscount, Book, Discount, DiscountCode, Judged, Kind, MAX_CODES, Obstacle, Rules,
     Standing, judge,
 };
-pub use store::{Claim, Discounts, Refused, StaleClaim, collections};
+pub use store::{Claim, DiscountUse, Discounts, Refused, StaleClaim, collections};

@@ -19,6 +19,7 @@ mod discounts;
 mod invariants;
 mod journey;
 mod limits;
+mod my_data;
 mod outbox;
 mod packaging;
 mod paypal_contract;

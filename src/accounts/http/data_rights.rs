@@ -1,29 +1,41 @@
-//! The person's copy of everything held, and erasure.
+//! The room's part of the person's copy of everything held, and erasure.
 
-use actix_web::{
-    HttpResponse, delete, get,
-    http::header::{CACHE_CONTROL, CONTENT_DISPOSITION},
-    web,
-};
+use actix_web::{HttpResponse, delete, web};
 use serde::{Deserialize, Serialize};
 use validator::Validate;
 
 use super::{UserView, cookie, view::SessionView};
 use crate::{
-    accounts::{Accounts, Attempt, Principal},
+    accounts::{Accounts, Attempt, Export, Principal},
     clock::Timestamp,
     config::Config,
     http::{Body, RateLimits},
+    id::SessionId,
     problem::{Problem, ProblemBody},
 };
 
-/// Everything held about a person.
+/// Everything that this room holds about a person.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ExportView {
+pub struct ExportView {
     exported_at: Timestamp,
     user: UserView,
     sessions: Vec<SessionView>,
+}
+
+impl ExportView {
+    /// The export as the person sees it who asks from the sign-in `asking`.
+    #[must_use]
+    pub fn new(export: Export, asking: SessionId) -> Self {
+        let sessions = export.sessions.into_iter();
+        Self {
+            exported_at: export.exported_at,
+            user: export.user.into(),
+            sessions: sessions
+                .map(|session| SessionView::new(session, asking))
+                .collect(),
+        }
+    }
 }
 
 /// Proof that it is the person who asks.
@@ -32,33 +44,6 @@ struct ExportView {
 struct EraseRequest {
     #[validate(nested)]
     password: Attempt,
-}
-
-/// Hands out everything held about the signed-in person.
-#[utoipa::path(tag = "accounts", security(("bearer" = [])), responses(
-    (status = OK, body = ExportView),
-    (status = UNAUTHORIZED, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
-))]
-#[get("/api/auth/export")]
-pub(super) async fn export_account(
-    who: Principal,
-    accounts: web::Data<Accounts>,
-) -> Result<HttpResponse, Problem> {
-    let export = accounts.export(who.user).await?;
-    let sessions = export.sessions.into_iter();
-    let view = ExportView {
-        exported_at: export.exported_at,
-        user: export.user.into(),
-        sessions: sessions
-            .map(|session| SessionView::new(session, who.session))
-            .collect(),
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"my-data.json\""))
-        .json(view))
 }
 
 /// Erases the signed-in person: account and sign-ins go; orders are kept for the books without the person.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, http::header::USER_AGENT, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub use data_rights::ExportView;
 pub use origin::OwnPage;
 pub use view::UserView;
 
@@ -44,7 +45,6 @@ pub fn routes(table: &mut ServiceConfig) {
         .service(password::forgot_password)
         .service(password::reset_password)
         .service(password::verify_email)
-        .service(data_rights::export_account)
         .service(data_rights::erase_account);
 }
 

@@ -1,28 +1,9 @@
-//! Export and erasure.
+//! Erasure; the export is shown over all rooms, in `tests/api/my_data.rs`.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::support::{Answer, PASSWORD, TestShop};
-
-#[actix_web::test]
-async fn the_export_holds_the_account_and_its_devices() {
-    let shop = TestShop::start().await;
-    let ada = shop.register("ada@example.com").await;
-    shop.register("bob@example.com").await;
-    let export = shop.get("/api/auth/export", &ada.access).await;
-    assert_eq!(export.status, StatusCode::OK);
-    assert_eq!(export.body["user"], ada.user);
-    assert_eq!(export.body["sessions"].as_array().unwrap().len(), 1);
-    assert!(
-        export
-            .header("content-disposition")
-            .starts_with("attachment")
-    );
-    let text = export.body.to_string();
-    assert!(!text.contains("bob") && !text.contains("$2b$"));
-    shop.finish().await;
-}
 
 #[actix_web::test]
 async fn erasure_removes_the_person_from_every_collection_of_the_room() {

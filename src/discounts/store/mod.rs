@@ -1,6 +1,7 @@
 //! Discounts in MongoDB: one document a code, one for each buyer of a code. Time is the database's.
 
 mod claims;
+mod held;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
 pub use claims::{Claim, Refused, StaleClaim};
+pub use held::DiscountUse;
 
 use super::model::{Book, Discount, DiscountCode, Rules, Standing};
 use crate::{
