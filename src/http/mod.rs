@@ -9,6 +9,7 @@ mod limits;
 mod pointer;
 mod query;
 mod request;
+mod upgrade;
 
 pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};
 pub use client::{ClientAddress, TrustedProxies};
@@ -17,3 +18,4 @@ pub use gate::Gate;
 pub use limits::{RateClass, RateLimits};
 pub use query::{Params, invalid_parameter};
 pub use request::{RequestId, guard_request};
+pub(crate) use upgrade::Shared;
