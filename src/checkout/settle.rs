@@ -17,6 +17,7 @@ use crate::{
     config::CheckoutConfig,
     discounts::Refused,
     faults::{Point, crash_point},
+    http::patiently,
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
@@ -132,7 +133,8 @@ impl<W: World> Settlement<W> {
             return Ok(at_rest(found, false));
         }
         let id = found.id;
-        let turn = self.queue.wait(id).await;
+        // Whoever is at it may be waiting for the provider.
+        let turn = patiently(self.queue.wait(id)).await;
         let mut declined = false;
         let mut next = if turn.has_waited() {
             Turn::Again
