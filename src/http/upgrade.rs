@@ -6,10 +6,9 @@
 //! nothing is held in between.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
-    io::{self, ErrorKind},
-    mem,
-    net::Shutdown,
+    io, mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -30,13 +29,19 @@ use actix_web::{
     web::{Bytes, BytesMut},
 };
 use futures_util::Stream;
-use tokio::sync::OnceCell;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OnceCell,
+};
 
 /// How many bytes are read at once, and about how many are written.
 const PIECE: usize = 4 * 1024;
 /// How long what a client still sends is read after the last word to it: a connection that is closed with bytes
 /// unread is reset, and the reset may overtake the word.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection, as its reader and its writer share it. Neither holds it beyond a call of the kernel.
+type Line = Rc<RefCell<TcpStream>>;
 
 /// A worker's application, made once and shared by its plain and its upgraded connections.
 pub(crate) struct Shared<F: ServiceFactory<Request>> {
@@ -153,7 +158,7 @@ where
     B: MessageBody + 'static,
 {
     let parts = framed.into_parts();
-    let line = Rc::new(parts.io);
+    let line: Line = Rc::new(RefCell::new(parts.io));
     let incoming = Incoming {
         line: line.clone(),
         early: Bytes::copy_from_slice(&parts.read_buf),
@@ -191,7 +196,7 @@ where
 
 /// An answer on its way.
 struct Answer {
-    line: Rc<TcpStream>,
+    line: Line,
     codec: Codec,
     body: BoxBody,
     unsent: BytesMut,
@@ -225,12 +230,12 @@ impl Answer {
                 };
             }
             while !self.unsent.is_empty() {
-                ready!(self.line.poll_write_ready(cx))?;
-                match self.line.try_write(&self.unsent) {
-                    Ok(taken) => drop(self.unsent.split_to(taken)),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
+                let mut line = self.line.borrow_mut();
+                let taken = ready!(Pin::new(&mut *line).poll_write(cx, &self.unsent))?;
+                if taken == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
+                drop(self.unsent.split_to(taken));
             }
             // Its memory, too: most of the time there is nothing to send.
             self.unsent = BytesMut::new();
@@ -239,35 +244,27 @@ impl Answer {
 }
 
 /// Ends the connection from this side and waits until the client does, too.
-async fn hang_up(line: &TcpStream) -> io::Result<()> {
-    socket2::SockRef::from(line).shutdown(Shutdown::Write)?;
+async fn hang_up(line: &Line) -> io::Result<()> {
+    poll_fn(|cx| Pin::new(&mut *line.borrow_mut()).poll_shutdown(cx)).await?;
     while poll_fn(|cx| poll_read(line, cx)).await?.is_some() {}
     Ok(())
 }
 
 /// The next bytes; `None` after the last.
-fn poll_read(line: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-    loop {
-        ready!(line.poll_read_ready(cx))?;
-        let mut piece = [0; PIECE];
-        match line.try_read(&mut piece) {
-            Ok(0) => return Poll::Ready(Ok(None)),
-            Ok(length) => {
-                let read = piece.get(..length).unwrap_or_default();
-                return Poll::Ready(Ok(Some(Bytes::copy_from_slice(read))));
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Poll::Ready(Err(error)),
-        }
-    }
+fn poll_read(line: &Line, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    let mut piece = [0; PIECE];
+    let mut read = ReadBuf::new(&mut piece);
+    ready!(Pin::new(&mut *line.borrow_mut()).poll_read(cx, &mut read))?;
+    let read = Bytes::copy_from_slice(read.filled());
+    Poll::Ready(Ok((!read.is_empty()).then_some(read)))
 }
 
 /// What the client sends.
 struct Incoming {
-    line: Rc<TcpStream>,
+    line: Line,
     /// What came together with the request's head.
     early: Bytes,
-    /// After each piece the reader has its turn: one that takes all there is before it looks at any would
+    /// After a whole piece the reader has its turn: one that takes all there is before it looks at any would
     /// otherwise grow as fast as a client can send.
     pause: bool,
 }
@@ -283,8 +280,8 @@ impl Stream for Incoming {
         if !self.early.is_empty() {
             return Poll::Ready(Some(Ok(mem::take(&mut self.early))));
         }
-        let read = ready!(poll_read(&self.line, cx));
-        self.pause = true;
-        Poll::Ready(read.map_err(PayloadError::Io).transpose())
+        let read = ready!(poll_read(&self.line, cx)).map_err(PayloadError::Io)?;
+        self.pause = read.as_ref().is_some_and(|piece| piece.len() == PIECE);
+        Poll::Ready(read.map(Ok))
     }
 }
