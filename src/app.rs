@@ -1,16 +1,19 @@
 //! Builds each client, store and actor once, serves until told to stop, and stops in order.
 
 use std::{
-    any::Any,
-    net::SocketAddr,
+    io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use actix::Actor;
+use actix_http::HttpService;
+use actix_server::{Server, ServerHandle};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::{Extensions, Server, ServerHandle},
+    App,
+    dev::AppConfig,
     middleware::{Compress, from_fn},
     rt::net::TcpStream,
     web::{self, ServiceConfig},
@@ -26,7 +29,7 @@ use crate::{
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     discounts::{self, Discounts},
-    http::{Gate, RateLimits, TrustedProxies, guard_request},
+    http::{Gate, RateLimits, Shared, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, pulse::Pulse, schema},
     orders::{self, Orders, Refunds},
@@ -42,6 +45,10 @@ use crate::{
 
 /// A client that has not sent its request's head by then is cut off.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// How long a client may take to leave after the last word to it.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1_024;
 /// An idle connection is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A peer that takes no byte for this long is gone, whatever it says: without it a stream whose reader
@@ -267,21 +274,37 @@ impl Shop {
             configured => configured,
         };
         let reference = api::Reference::new();
-        let server = HttpServer::new(move || {
-            App::new()
+        let listener = bound(config.bind)?;
+        let address = listener.local_addr()?;
+        let server = Server::build()
+            .workers(workers)
+            .shutdown_timeout(config.shutdown_seconds)
+            .disable_signals();
+        let stopping = server.graceful_shutdown_signal();
+        let server = server.listen("shop", listener, move || {
+            let stopping = stopping.clone();
+            let app = App::new()
                 .configure(|app| shop.data(app))
                 .configure(|app| api::routes(app, &reference))
                 .wrap(from_fn(guard_request))
                 .wrap(Compress::default())
-        })
-        .on_connect(give_up_on_the_silent)
-        .client_request_timeout(HEAD_LIMIT)
-        .keep_alive(KEEP_ALIVE)
-        .workers(workers)
-        .shutdown_timeout(config.shutdown_seconds)
-        .disable_signals()
-        .bind(config.bind)?;
-        let address = server.addrs().first().copied().unwrap_or(config.bind);
+                .into_factory()
+                .map_err(|error| error.error_response());
+            let app = Shared::new(map_config(app, |()| AppConfig::default()));
+            HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .client_request_timeout(HEAD_LIMIT)
+                .client_disconnect_timeout(LEAVE_LIMIT)
+                .keep_alive(KEEP_ALIVE)
+                .local_addr(address)
+                .on_connect_ext(|connection, _data| give_up_on_the_silent(connection))
+                .upgrade(app.upgraded())
+                .finish(app.plain())
+                .tcp()
+        })?;
         let server = server.run();
         Ok(Listening {
             address,
@@ -335,16 +358,24 @@ impl Shop {
     }
 }
 
+/// A socket that listens on `address`, also where connections of an earlier process have not faded yet.
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// Lets the kernel end connections whose peer takes nothing, and hold little for those that take slowly.
-fn give_up_on_the_silent(connection: &dyn Any, _data: &mut Extensions) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        let socket = socket2::SockRef::from(stream);
-        let limited = socket
-            .set_tcp_user_timeout(Some(UNREAD_LIMIT))
-            .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_LIMIT));
-        if let Err(error) = limited {
-            tracing::warn!(%error, "a connection has no limits");
-        }
+fn give_up_on_the_silent(connection: &TcpStream) {
+    let socket = socket2::SockRef::from(connection);
+    let limited = socket
+        .set_tcp_user_timeout(Some(UNREAD_LIMIT))
+        .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_LIMIT));
+    if let Err(error) = limited {
+        tracing::warn!(%error, "a connection has no limits");
     }
 }
 

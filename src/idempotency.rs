@@ -16,7 +16,10 @@ use actix_web::{
     },
 };
 use bson::{Bson, Document, doc, oid::ObjectId};
-use mongodb::{Collection, options::ReturnDocument};
+use mongodb::{
+    Collection,
+    options::{ReadConcern, ReturnDocument},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -195,9 +198,12 @@ impl Idempotency {
             Err(error) if is_duplicate_key(&error) => {}
             Err(error) => return Err(StoreError::from(error).into()),
         }
+        // What only this member knows may still be taken back: a primary that was cut off from the others
+        // shows what it could not confirm, and must not be made to confirm it by a repeat.
         let held = self
             .records
             .find_one(doc! { "_id": id })
+            .read_concern(ReadConcern::majority())
             .await
             .map_err(StoreError::from)?;
         let Some(held) = held else {

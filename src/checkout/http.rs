@@ -12,7 +12,6 @@ use super::{
     error::{closed_problem, provider_problem},
     model::{Checkout, CheckoutLine, CheckoutStatus, EndReason, SeenCart},
     place::Wish,
-    ports::CheckoutStore,
     settle::Settled,
     totals::shipping_methods,
 };
@@ -347,7 +346,8 @@ async fn own_checkout(
     principal: Principal,
     id: CheckoutId,
 ) -> Result<Checkout, Problem> {
-    let found = checkouting.settlement.checkouts.find(id).await?;
+    let checkouts = &checkouting.settlement.checkouts;
+    let found = checkouts.find_for_good(id).await?;
     found
         .filter(|checkout| checkout.user == principal.user || planted(Plant::StrangerServed))
         .ok_or_else(Problem::not_found)

@@ -18,6 +18,7 @@ use crate::{
     config::CheckoutConfig,
     discounts::Refused,
     faults::{Point, crash_point},
+    http::patiently,
     id::{CheckoutId, OrderId},
     mongo::StoreError,
     orders::{NewOrder, OrderItem, OrderPayment, PaymentStatus},
@@ -130,7 +131,8 @@ impl<W: World> Settlement<W> {
             return Ok(at_rest(found, false));
         }
         let id = found.id;
-        let turn = self.queue.wait(id).await;
+        // Whoever is at it may be waiting for the provider.
+        let turn = patiently(self.queue.wait(id)).await;
         let mut declined = false;
         let mut next = if turn.has_waited() {
             Turn::Again

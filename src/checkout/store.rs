@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use mongodb::{ClientSession, Collection, options::ReturnDocument};
+use mongodb::{
+    ClientSession, Collection,
+    options::{ReadConcern, ReturnDocument},
+};
 
 use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
@@ -105,6 +108,16 @@ impl Checkouts {
         Self {
             documents: mongo.database().collection("checkouts"),
         }
+    }
+
+    /// Reads a checkout as a majority has it: what its buyer is told without a write of its own must not be what
+    /// a primary that was cut off takes back. Index used: `_id`.
+    pub(super) async fn find_for_good(
+        &self,
+        id: CheckoutId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        let found = self.documents.find_one(doc! { "_id": id });
+        Ok(found.read_concern(ReadConcern::majority()).await?)
     }
 
     /// Makes a change if the checkout still stands at `from`; `None` when another was first.

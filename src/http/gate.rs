@@ -1,5 +1,6 @@
 //! The gate before everything that needs the database: while it does not answer, whoever comes is refused at
-//! once and whoever waits soon, and only so much may be under way.
+//! once and whoever waits soon, and only so much may be under way. Whoever waits for the payment provider is
+//! answered soon, too.
 //!
 //! Work that is no longer waited for goes on to its own end: nothing is cut off halfway, and an answer 503
 //! leaves open whether it was done, as a lost answer does.
@@ -16,6 +17,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::patience::Patience;
 use crate::{
     mongo::pulse::Pulse,
     problem::{Code, Problem},
@@ -88,34 +90,53 @@ impl Gate {
 }
 
 impl Pass {
-    /// Has the request handled; one that waits for a database which has fallen silent is answered without it.
+    /// Has the request handled; one that waits for a database which has fallen silent, or too long for the
+    /// payment provider, is answered without it.
     pub(super) async fn handled<B: MessageBody + 'static>(
         self,
         request: ServiceRequest,
         next: &Next<B>,
     ) -> Result<Handled<B>, Problem> {
         let mut work = AssertUnwindSafe(next.call(request)).catch_unwind();
-        let (gate, patience, place) = match self {
-            Self::Free => return Ok(work.await),
-            Self::Memory(gate) => (gate, PATIENCE, None),
-            Self::Database(gate, place) => (gate, Duration::ZERO, Some(place)),
-        };
-        let silence = async {
-            tokio::time::sleep(patience).await;
-            gate.pulse.silence().await;
-        };
-        tokio::select! {
-            biased;
-            done = &mut work => Ok(done),
-            () = silence => {
+        match self {
+            Self::Free => Ok(work.await),
+            Self::Memory(gate) => {
+                let silence = async {
+                    tokio::time::sleep(PATIENCE).await;
+                    gate.pulse.silence().await;
+                };
+                tokio::select! {
+                    biased;
+                    done = &mut work => Ok(done),
+                    () = silence => {
+                        actix_web::rt::spawn(work);
+                        Err(database_is_silent())
+                    }
+                }
+            }
+            Self::Database(gate, place) => {
+                let patience = Patience::default();
+                let mut work = Box::pin(patience.clone().with(work));
+                let refused = tokio::select! {
+                    biased;
+                    done = &mut work => return Ok(done),
+                    () = gate.pulse.silence() => database_is_silent(),
+                    () = patience.lost() => provider_is_slow(),
+                };
                 actix_web::rt::spawn(async move {
                     let _nobody_waits = work.await;
                     drop(place);
                 });
-                Err(database_is_silent())
+                Err(refused)
             }
         }
     }
+}
+
+fn provider_is_slow() -> Problem {
+    Problem::new(Code::ProviderUnavailable)
+        .detail("PayPal has not answered yet; what was asked for goes on")
+        .retry_after(COME_AGAIN)
 }
 
 fn database_is_silent() -> Problem {

@@ -6,14 +6,18 @@ mod client;
 mod etag;
 mod gate;
 mod limits;
+mod patience;
 mod pointer;
 mod query;
 mod request;
+mod upgrade;
 
 pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};
 pub use client::{ClientAddress, TrustedProxies};
 pub use etag::{IfMatch, etag, not_modified};
 pub use gate::Gate;
 pub use limits::{RateClass, RateLimits};
+pub(crate) use patience::patiently;
 pub use query::{Params, invalid_parameter};
 pub use request::{RequestId, guard_request};
+pub(crate) use upgrade::Shared;

@@ -1,6 +1,6 @@
 //! The hub's actor: which streams there are, and what each is handed.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, StreamHandler};
 use futures_util::stream;
@@ -173,12 +173,12 @@ impl HubActor {
         let event: OrderEvent = bson::deserialize_from_slice(document.as_bytes())
             .map_err(mongodb::error::Error::from)?;
         if self.users.contains_key(&event.user) {
-            let frame = Frame::for_buyer(&event)?;
+            let frame = Arc::new(Frame::for_buyer(&event)?);
             self.retain_of(event.user, |stream| stream.offer(&frame));
             crash_point(Point::Publish);
         }
         if !self.staff.is_empty() {
-            let frame = Frame::for_staff(&event)?;
+            let frame = Arc::new(Frame::for_staff(&event)?);
             self.staff
                 .retain(|watcher| !watcher.filter.passes(&event) || watcher.stream.offer(&frame));
         }
@@ -204,7 +204,7 @@ impl HubActor {
             ChangeKind::Deleted => None,
         };
         if let Some(version) = version {
-            let frame = Frame::cart_updated(version)?;
+            let frame = Arc::new(Frame::cart_updated(version)?);
             self.retain_of(user, |stream| stream.offer(&frame));
         }
         Ok(())

@@ -95,14 +95,14 @@ fn cost(frame: &Frame) -> usize {
 #[derive(Debug)]
 pub(super) struct Subscriber {
     pub(super) session: SessionId,
-    frames: mpsc::Sender<Frame>,
+    frames: mpsc::Sender<Arc<Frame>>,
     link: Arc<Link>,
 }
 
 /// The stream's end.
 #[derive(Debug)]
 pub(super) struct Joined {
-    frames: mpsc::Receiver<Frame>,
+    frames: mpsc::Receiver<Arc<Frame>>,
     pub(super) link: Arc<Link>,
 }
 
@@ -111,11 +111,11 @@ impl Joined {
     pub(super) async fn recv(&mut self) -> Option<Frame> {
         let frame = self.frames.recv().await?;
         self.link.waiting.fetch_sub(cost(&frame), Ordering::SeqCst);
-        Some(frame)
+        Some(Arc::unwrap_or_clone(frame))
     }
 }
 
-/// Makes both ends.
+/// Makes both ends. A queue has room for 32 messages from the start, so that it holds them by reference.
 pub(super) fn pair(session: SessionId) -> (Subscriber, Joined) {
     let (sender, frames) = mpsc::channel(QUEUE);
     let link = Arc::new(Link::default());
@@ -129,7 +129,7 @@ pub(super) fn pair(session: SessionId) -> (Subscriber, Joined) {
 
 impl Subscriber {
     /// Hands over a message; `false` where the stream is gone, or cut off because it is too slow.
-    pub(super) fn offer(&self, frame: &Frame) -> bool {
+    pub(super) fn offer(&self, frame: &Arc<Frame>) -> bool {
         if !self.link.reserve(cost(frame)) {
             if self.link.catching_up.load(Ordering::SeqCst) {
                 self.link.missed.notify_one();

@@ -133,13 +133,15 @@ enum Woken {
 }
 
 impl Recipient {
+    /// The next delivery. Reading and joining again are boxed: a stream that waits, as nearly all do, does not
+    /// keep their memory.
     async fn next(&mut self) -> Delivery {
         loop {
             if let Some(frame) = self.page.pop_front() {
                 return Delivery::Frame(frame);
             }
             if self.behind {
-                match self.read_page().await {
+                match Box::pin(self.read_page()).await {
                     Ok(()) => continue,
                     Err(end) => return Delivery::End(end),
                 }
@@ -153,7 +155,7 @@ impl Recipient {
                     }
                 }
                 Woken::LetGo => {
-                    if let Err(end) = self.rejoin().await {
+                    if let Err(end) = Box::pin(self.rejoin()).await {
                         return Delivery::End(end);
                     }
                 }

@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use futures_util::FutureExt;
-use mongodb::{ClientSession, Collection, options::ReturnDocument};
+use mongodb::{
+    ClientSession, Collection,
+    options::{ReadConcern, ReturnDocument},
+};
 use serde::{Deserialize, Serialize};
 
 pub use events::EVENTS;
@@ -230,12 +233,14 @@ impl Orders {
         Ok(())
     }
 
-    /// The order with this id. Index used: `_id`.
+    /// The order with this id, as a majority has it: a buyer who comes back to an order is told that it stands
+    /// only where nothing can take it back. Index used: `_id`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn find(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        Ok(self.documents.find_one(doc! { "_id": id }).await?)
+        let found = self.documents.find_one(doc! { "_id": id });
+        Ok(found.read_concern(ReadConcern::majority()).await?)
     }
 
     /// The order that a capture paid. Index used: `capture`.

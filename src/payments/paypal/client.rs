@@ -18,7 +18,7 @@ use super::{
     token::Tokens,
     transport::{self, Reply},
 };
-use crate::{config::PayPalConfig, payments::RequestKey};
+use crate::{config::PayPalConfig, http::patiently, payments::RequestKey};
 
 /// The most tries of one call.
 const MAX_TRIES: u32 = 4;
@@ -86,7 +86,7 @@ impl Client {
         E::Body: Send,
     {
         let prepared = self.prepare(endpoint, key).map_err(CallError::harmless)?;
-        let reply = self.deliver(&prepared).await?;
+        let reply = patiently(self.deliver(&prepared)).await?;
         serde_json::from_slice(&reply.body).map_err(|error| CallError {
             // The decoder's text may quote the answer; its place is enough.
             fault: Fault::Unreadable(format!(

@@ -101,10 +101,15 @@ async fn a_price_that_moves_during_a_checkout_is_confirmed_or_refused() {
     let (admin, buyer) = (shop.admin().await, shop.customer().await.at(&second.url));
     let mug = shop.product(&admin, "MUG", 1_000, 100_000).await;
     let product = format!("/api/products/{}", mug["id"].as_str().unwrap());
-    let mut confirmed = 0;
+    let (mut confirmed, mut holds) = (0, 1_000);
     filled(&buyer, &mug, 1).await;
     for round in 0..rounds {
-        let seen = buyer.get("/api/cart").await.body;
+        // The buyer's node hears of the last price in a moment.
+        let seen = eventually("the price that holds", || async {
+            let seen = buyer.get("/api/cart").await.body;
+            (seen["total"] == usd(holds)).then_some(seen)
+        })
+        .await;
         let price = 2_000 + i64::try_from(round).unwrap();
         let head_start = Duration::from_millis(u64::try_from(round % 5).unwrap() * 3);
         let change = json!({ "price": usd(price) });
@@ -116,6 +121,7 @@ async fn a_price_that_moves_during_a_checkout_is_confirmed_or_refused() {
             check_out(&buyer, &seen)
         );
         moved.expect(200);
+        holds = price;
         if answer.status == 201 {
             let agreed = seen["total"]["amount"].as_i64().unwrap() + 499;
             assert_eq!(answer.body["total"], usd(agreed));

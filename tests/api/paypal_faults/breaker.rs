@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{hurried, purchase::Purchase};
-use crate::support::{Client, TestShop, eventually, scaled};
+use crate::support::{Answer, Client, Setup, TestShop, eventually, scaled};
 
 /// How often the shop's other doors are measured at a time.
 const SAMPLES: usize = 100;
@@ -114,6 +114,49 @@ async fn while_paypal_hangs_checkout_refuses_at_once_and_browsing_goes_on() {
     let checkout = purchase.place(&wish, &key).await;
     purchase.pay(&checkout).await;
     assert!(healed.elapsed() < super::HEALED_WITHIN);
+}
+
+/// With a budget for a call that is far longer than anybody should be kept waiting.
+#[actix_web::test]
+async fn while_paypal_takes_its_time_the_buyer_is_told_to_come_again_and_the_call_goes_on() {
+    let patient = Setup::default().with("PAYPAL__TIMEOUT_SECONDS", 20);
+    let shop = patient.start().await;
+    let admin = shop.admin().await;
+    let purchase = Purchase::new(&shop, &admin, "SLOW").await;
+    let wish = purchase.fill().await;
+    for operation in ["create", "capture"] {
+        let slow = json!({ "operation": operation, "fault": "delay", "delayMs": 7_000 });
+        purchase
+            .paypal
+            .post("/control/faults", &slow)
+            .await
+            .expect(200);
+    }
+
+    let refused = told_soon(purchase.try_to_place(&wish, "first")).await;
+    refused.expect_problem(503, "payment_provider_unavailable");
+    let checkout = purchase.place(&wish, "first").await;
+    shop.approve(&checkout).await;
+    // By now the order may stand already: the event of the approval leads to it, too.
+    for _ in 0..2 {
+        let early = told_soon(purchase.come_back(&checkout)).await;
+        assert!(matches!(early.status, 503 | 200 | 201), "{early:?}");
+    }
+    purchase.ordered(&checkout, "Completed").await;
+    assert_eq!(shop.journal("order.created").await.len(), 1);
+    let again = shop.journal("replay").await;
+    assert!(again.is_empty(), "no call was made twice: {again:?}");
+    super::books_agree(&shop, &admin).await;
+}
+
+/// An answer within the goal of three seconds, twice over for a busy machine.
+async fn told_soon(answer: impl Future<Output = Answer>) -> Answer {
+    let began = Instant::now();
+    let answer = answer.await;
+    let took = began.elapsed();
+    println!("{} after {took:?} (goal 3 s)", answer.status);
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    answer
 }
 
 #[actix_web::test]

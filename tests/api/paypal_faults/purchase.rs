@@ -50,10 +50,8 @@ impl<'a> Purchase<'a> {
     pub(super) async fn place(&self, wish: &Value, key: &str) -> Value {
         eventually("the checkout", || async {
             let answer = self.try_to_place(wish, key).await;
-            if answer.status == 503 {
-                return None;
-            }
-            Some(answer.expect(201).body)
+            let later = answer.status == 503 || answer.body["code"] == "request_in_progress";
+            (!later).then(|| answer.expect(201).body)
         })
         .await
     }

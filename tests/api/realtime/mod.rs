@@ -11,3 +11,4 @@ mod resume;
 mod slow;
 mod staff;
 mod support;
+mod upgrade;

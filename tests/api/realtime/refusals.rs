@@ -30,7 +30,7 @@ fn problem(status: u16, code: &str) -> (u16, Option<String>) {
     (status, Some(code.to_owned()))
 }
 
-fn bearer(client: &Client) -> (&'static str, String) {
+pub(super) fn bearer(client: &Client) -> (&'static str, String) {
     let request = client.request(Method::GET, "/").build().unwrap();
     let header = request.headers()["authorization"].to_str().unwrap();
     ("authorization", header.to_owned())
