@@ -60,6 +60,8 @@ const UNREAD_LIMIT: Duration = Duration::from_secs(30);
 const UNSENT_LIMIT: u32 = 32 * 1024;
 /// How often what was counted for idle clients is forgotten.
 const TIDY: Duration = Duration::from_mins(1);
+/// How often measures are added up: until then each answer's is held by itself, 16 bytes of it.
+const ADD_UP: Duration = Duration::from_secs(1);
 /// How long cart sessions may take to write what they hold at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -212,17 +214,24 @@ impl Shop {
         Ok(shop)
     }
 
-    /// Forgets idle clients' counts, and lets measures catch up, now and then.
+    /// Forgets idle clients' counts, and adds up measures, now and then.
     fn tidy_up(&self) {
-        let (limits, metrics) = (self.limits.clone(), self.metrics.clone());
+        let limits = self.limits.clone();
         actix_web::rt::spawn(async move {
             let mut every = actix_web::rt::time::interval(TIDY);
             loop {
                 every.tick().await;
                 limits.forget_idle();
-                if let Some(metrics) = &metrics {
-                    metrics.run_upkeep();
-                }
+            }
+        });
+        let Some(metrics) = self.metrics.clone() else {
+            return;
+        };
+        actix_web::rt::spawn(async move {
+            let mut every = actix_web::rt::time::interval(ADD_UP);
+            loop {
+                every.tick().await;
+                metrics.run_upkeep();
             }
         });
     }

@@ -6,6 +6,7 @@ mod client;
 mod etag;
 mod gate;
 mod limits;
+mod measure;
 mod patience;
 mod pointer;
 mod query;

@@ -21,6 +21,7 @@ use super::{
     client::ClientAddress,
     gate::{Gate, Pass},
     limits::{RateClass, RateLimits},
+    measure,
 };
 use crate::problem::{Code, Problem};
 
@@ -100,7 +101,7 @@ pub async fn guard_request(
     let pass = match admitted(&request, &seen) {
         Ok(pass) => pass,
         Err(refused) => {
-            let refused = seen.finish(refused.respond(id.as_str()));
+            let refused = seen.finish(refused.respond(id.as_str()), &route_of(request.request()));
             return Ok(request.into_response(refused));
         }
     };
@@ -109,7 +110,7 @@ pub async fn guard_request(
             let mut response = answered(response, id);
             let status = response.status();
             seen.set_headers(response.headers_mut(), status);
-            seen.record(status);
+            seen.record(status, &route_of(response.request()));
             Ok(response)
         }
         Ok(Ok(Err(error))) => Err(failed(&error, id).into()),
@@ -120,7 +121,7 @@ pub async fn guard_request(
         }
         // The request itself is still in its handler's hands: only its answer is made here.
         Err(refused) => {
-            let response = seen.finish(refused.respond(id.as_str()));
+            let response = seen.finish(refused.respond(id.as_str()), UNKNOWN);
             Err(InternalError::from_response(refused, response).into())
         }
     }
@@ -138,12 +139,21 @@ fn admitted(request: &ServiceRequest, seen: &Seen) -> Result<Pass, Problem> {
     }
 }
 
+/// The route of a request that is still in its handler's hands.
+const UNKNOWN: &str = "unknown";
+
+/// The route by its pattern, never by its path: a path may hold an id, and labels must stay few. Asked for once the
+/// router has found it, it costs nothing; before, it is found a second time.
+fn route_of(request: &HttpRequest) -> String {
+    let pattern = request.match_pattern();
+    pattern.unwrap_or_else(|| "unmatched".to_owned())
+}
+
 /// A request as it came, for what is said about it once it is answered.
 struct Seen {
     began: Instant,
     id: RequestId,
     method: Method,
-    route: String,
     class: RateClass,
     limits: Option<web::Data<RateLimits>>,
 }
@@ -194,23 +204,20 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:;
 
 impl Seen {
     fn of(request: &ServiceRequest) -> Self {
-        // By pattern, never by path: a path may hold an id, and labels must stay few.
-        let route = request.match_pattern();
         Self {
             began: Instant::now(),
             id: RequestId::of(request.headers()),
             method: request.method().clone(),
-            route: route.unwrap_or_else(|| "unmatched".to_owned()),
             class: class_of(request.path()),
             limits: request.app_data::<web::Data<RateLimits>>().cloned(),
         }
     }
 
     /// Makes a refusal an answer like every other.
-    fn finish(&self, mut response: HttpResponse) -> HttpResponse {
+    fn finish(&self, mut response: HttpResponse, route: &str) -> HttpResponse {
         let status = response.status();
         self.set_headers(response.headers_mut(), status);
-        self.record(status);
+        self.record(status, route);
         response
     }
 
@@ -241,13 +248,10 @@ impl Seen {
         }
     }
 
-    fn record(&self, status: StatusCode) {
+    fn record(&self, status: StatusCode, route: &str) {
         let elapsed = self.began.elapsed();
-        metrics::histogram!("bodega_http_request_seconds",
-            "method" => self.method.to_string(), "route" => self.route.clone(),
-            "status" => status.as_u16().to_string())
-        .record(elapsed);
-        let (id, method, route) = (self.id.as_str(), self.method.as_str(), &self.route);
+        measure::record(&self.method, route, status, elapsed);
+        let (id, method) = (self.id.as_str(), self.method.as_str());
         let duration_ms = elapsed.as_millis();
         // 503 is a state, not an event: whoever waits for its end asks again and again.
         let told = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;

@@ -143,18 +143,36 @@ async fn with_stream(buyer: &Client) -> reqwest::Response {
     stream
 }
 
+/// Has the provider hold its messages back and every one that came before followed: the next node is not to die of
+/// what is left of another purchase.
+async fn fall_silent(admin: &Client, paypal: &Client) {
+    paypal
+        .post("/control/webhooks/pause", &json!({}))
+        .await
+        .expect(200);
+    let pending = |node: &Client| node.request(Method::GET, "/api/admin/webhooks?state=pending");
+    let none = |status, body: Value| (status == 200 && body["total"] == 0).then_some(());
+    insist(std::slice::from_ref(admin), pending, none).await;
+}
+
 async fn die_at(point: &str, end: End) {
     let mut shop = TestShop::start().await;
     let admin = shop.admin().await;
     let rounds = scaled(1, 20);
     let mug = shop.product(&admin, "MUG", 900, 100).await;
     for round in 0..rounds {
+        let paypal = shop.paypal();
+        fall_silent(&admin, &paypal).await;
         shop.crash_at(point).await;
-        let (buyer, paypal) = (shop.customer().await, shop.paypal());
+        let buyer = shop.customer().await;
         if end == End::Refund {
             take_another_amount(&paypal).await;
         }
         let stream = with_stream(&buyer).await;
+        paypal
+            .post("/control/webhooks/resume", &json!({}))
+            .await
+            .expect(200);
         let here = std::slice::from_ref(&buyer);
         let purchase = async {
             let checkout = check_out(here, &mug)

@@ -11,17 +11,20 @@ pub(super) mod write;
 
 use utoipa_actix_web::service_config::ServiceConfig as Table;
 
-/// Registers the room's routes. Those with a word in a product's place come before `{id}`.
+/// Registers the room's routes. Those with a word in a product's place come before `{id}`; beyond that what is
+/// asked for most comes first, since the router tries one after the other.
 pub fn routes(table: &mut Table) {
-    super::import::routes(table);
-    super::bulk::routes(table);
-    super::images::routes(table);
     table
         .service(list::list_products)
         .service(list::suggest_products)
-        .service(read::related_products)
-        .service(read::price_history)
+        .service(super::import::export_products)
         .service(read::read_product)
+        .service(read::related_products)
+        .service(read::price_history);
+    super::import::routes(table);
+    super::images::routes(table);
+    super::bulk::routes(table);
+    table
         .service(write::create_product)
         .service(write::replace_product)
         .service(write::patch_product)

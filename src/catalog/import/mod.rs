@@ -30,7 +30,7 @@ use std::{
 use tokio::sync::mpsc;
 
 pub use export::Exporter;
-pub(super) use http::routes;
+pub(super) use http::{export_products, routes};
 pub(super) use infer::infer_from_lines;
 pub use jobs::{ImportJob, ImportState, StoredFile};
 pub use mapping::{BrokenMapping, Mapping};
