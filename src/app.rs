@@ -251,7 +251,7 @@ impl Shop {
             .app_data(web::Data::new(self.catalog.clone()))
             .app_data(web::Data::new(self.images.clone()))
             .app_data(web::Data::new(self.importer.clone()))
-            .app_data(web::Data::new(Exporter::new(&self.mongo)))
+            .app_data(web::Data::new(Exporter::of(&self.catalog)))
             .app_data(web::Data::new(Audit::new(&self.mongo)))
             .app_data(web::Data::new(self.discounts.clone()))
             .app_data(web::Data::new(self.carts.clone()))

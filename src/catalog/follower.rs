@@ -18,7 +18,9 @@ use super::{
     live::{Live, Rebuilt},
     model::{Product, TypeId, Types},
     stock,
-    store::{CATEGORIES, CategoryTrees, PRODUCT_TYPES, PRODUCTS, ProductTypes, Products},
+    store::{
+        CATEGORIES, CategoryTrees, PRODUCT_TYPES, PRODUCTS, ProductTypes, Products, ShownProducts,
+    },
 };
 use crate::{
     id::{ProductId, VariantId},
@@ -50,6 +52,8 @@ impl Drop for Follower {
 pub(super) struct Sources {
     /// Products.
     pub(super) products: Products,
+    /// The same, to be read whole.
+    pub(super) shown: ShownProducts,
     /// The tree of categories.
     pub(super) categories: CategoryTrees,
     /// Product types.
@@ -143,7 +147,7 @@ async fn load(live: &Live, sources: &Sources, feed: &mut Subscription) -> Result
 async fn rebuild(sources: &Sources) -> Result<Rebuilt, StoreError> {
     let categories = sources.categories.load().await?;
     let mut rebuilt = Rebuilt::new(Types::new(sources.types.all().await?), categories);
-    let mut products = read_ahead(sources.products.all().await?);
+    let mut products = read_ahead(sources.shown.all().await?);
     let mut units = read_ahead(sources.stock.available_of_all().await?);
     while let Some(batch) = units.recv().await {
         for (variant, product, available) in batch? {

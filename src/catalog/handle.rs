@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     audit::Audit,
-    config::{CatalogConfig, Config},
+    config::{CatalogConfig, Config, ReadsFrom},
     id::{ProductId, VariantId},
     money::Currency,
-    mongo::{Mongo, StoreError, feed::Feed},
+    mongo::{Mongo, StoreError, feed::Feed, reads::Reads},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -44,6 +44,8 @@ pub struct Catalog {
 pub(super) struct Shared {
     pub(super) products: Products,
     pub(super) types: ProductTypes,
+    /// The same, for what everyone is shown.
+    pub(super) shown: ShownProducts,
     pub(super) moves: StockMoves,
     pub(super) categories: CategoryTrees,
     pub(super) prices: Prices,
@@ -81,11 +83,17 @@ impl Catalog {
         let types = ProductTypes::new(mongo);
         let categories = CategoryTrees::new(mongo);
         let sources = Sources {
+        let reads = match config.catalog.reads {
+            ReadsFrom::Primary => Reads::primary(mongo),
+            ReadsFrom::Secondaries => Reads::secondaries(mongo, feed.seen()),
+        };
+        let shown = ShownProducts::new(mongo, reads);
             categories: categories.clone(),
             products: products.clone(),
             types: types.clone(),
             stock: stock.clone(),
         };
+            shown: shown.clone(),
         let follower = Follower::start(live.clone(), sources, feed.subscribe());
         Self {
             shared: Arc::new(Shared {
@@ -93,6 +101,7 @@ impl Catalog {
                 types,
                 moves: StockMoves::new(mongo),
                 categories,
+                shown,
                 prices: Prices::new(mongo),
                 audit: Audit::new(mongo),
                 bulk: BulkEdits::new(mongo),
@@ -133,7 +142,7 @@ impl Catalog {
             }
         }
         if !unknown.is_empty() {
-            for product in self.shared.products.find_by_variants(&unknown).await? {
+            for product in self.shared.shown.find_by_variants(&unknown).await? {
                 let own = unknown.iter().filter(|id| product.variant(**id).is_some());
                 owners.extend(own.map(|variant| (*variant, product.id)));
             }
@@ -227,7 +236,7 @@ impl Catalog {
         {
             return Ok(Some(found));
         }
-        let Some(product) = self.shared.products.find_by_slug(name).await? else {
+        let Some(product) = self.shared.shown.find_by_slug(name).await? else {
             return Ok(None);
         };
         shelf.name(name, product.id).await;
@@ -247,7 +256,7 @@ impl Catalog {
     }
 
     async fn read(&self, id: ProductId) -> Result<Option<Shelved>, StoreError> {
-        let Some(product) = self.shared.products.find(id).await? else {
+        let Some(product) = self.shared.shown.find(id).await? else {
             return Ok(None);
         };
         let levels = self.levels(&product).await?;
@@ -276,7 +285,8 @@ impl Catalog {
             return Ok(found);
         }
         let missing: Vec<ProductId> = places.keys().copied().collect();
-        let products = self.shared.products.find_all(&missing).await?;
+        // As above: a page whose products are all at hand does not carry it.
+        let products = Box::pin(self.shared.shown.find_all(&missing)).await?;
         let variants: Vec<_> = products.iter().flat_map(Product::variant_ids).collect();
         let levels = self.shared.stock.levels(&variants).await?;
         for product in &products {

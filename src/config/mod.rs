@@ -228,10 +228,22 @@ pub struct CartConfig {
 pub struct CatalogConfig {
     /// Memory for encoded answers, in MiB.
     pub cache_mib: u64,
+    /// Who answers reads of products.
+    pub reads: ReadsFrom,
     /// Seconds that a shared cache may serve a public answer without asking.
     pub cdn_seconds: u32,
     /// Seconds that it may go on with it while it asks.
     pub cdn_stale_seconds: u32,
+}
+
+/// Who answers reads of products that decide about nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadsFrom {
+    /// The primary.
+    Primary,
+    /// The other members, where there are some.
+    Secondaries,
 }
 
 /// Reservations and their sweeper.

@@ -18,7 +18,10 @@ use mongodb::{
 };
 use tokio::{sync::broadcast, task::JoinHandle};
 
-use super::{StoreError, options};
+use super::{
+    StoreError, options,
+    reads::{Seen, moment_of},
+};
 
 /// How many changes may wait for the slowest subscriber before it has to rebuild.
 const CAPACITY: usize = 8_192;
@@ -84,6 +87,7 @@ impl Subscription {
 pub struct Feed {
     sender: broadcast::Sender<Fed>,
     running: Arc<AtomicBool>,
+    seen: Seen,
     task: Arc<Task>,
 }
 
@@ -110,7 +114,9 @@ impl Feed {
             client: Client::with_options(settings)?,
             database: database.to_owned(),
             collections: collections.iter().map(|name| (*name).to_owned()).collect(),
+            seen: Seen::default(),
         };
+        let seen = source.seen.clone();
         let stream = source.watch(None).await?;
         let (sender, _) = broadcast::channel(CAPACITY);
         let running = Arc::new(AtomicBool::new(true));
@@ -118,6 +124,7 @@ impl Feed {
         Ok(Self {
             sender,
             running,
+            seen,
             task: Arc::new(Task(task)),
         })
     }
@@ -126,6 +133,12 @@ impl Feed {
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         Subscription(self.sender.subscribe())
+    }
+
+    /// The latest moment that subscribers have been told of, or may have been.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.seen.clone()
     }
 
     /// Whether the stream stands now.
@@ -141,6 +154,7 @@ struct Source {
     client: Client,
     database: String,
     collections: Vec<String>,
+    seen: Seen,
 }
 
 impl Source {
@@ -154,8 +168,13 @@ impl Source {
             .watch()
             .pipeline([wanted])
             .max_await_time(AWAIT)
-            .resume_after(resume);
-        Ok(watch.await?.with_type())
+            .resume_after(resume.clone());
+        let stream = watch.await?.with_type();
+        if resume.is_none() {
+            // What happened before it is in no change: whoever reads it has to read as late as this.
+            self.seen.advance(moment_of(&self.client).await?);
+        }
+        Ok(stream)
     }
 }
 
@@ -168,7 +187,7 @@ async fn run(
 ) {
     let mut token = None;
     loop {
-        let error = pump(&mut stream, &sender, &mut token).await;
+        let error = pump(&mut stream, &source.seen, &sender, &mut token).await;
         running.store(false, Ordering::Relaxed);
         tracing::warn!(%error, "the change feed broke; opening it again");
         stream = reopen(&source, &mut token, &sender).await;
@@ -178,12 +197,17 @@ async fn run(
 
 async fn pump(
     stream: &mut Stream,
+    seen: &Seen,
     sender: &broadcast::Sender<Fed>,
     token: &mut Option<ResumeToken>,
 ) -> mongodb::error::Error {
     loop {
         match stream.next_if_any().await {
             Ok(Some(event)) => {
+                // Before anybody hears of it: who reads again because of it must not read what was before.
+                if let Some(moment) = event.cluster_time {
+                    seen.advance(moment);
+                }
                 if let Some(change) = change_of(event) {
                     // No subscriber is no fault: nobody wants to know.
                     let _nobody = sender.send(Fed::Change(Arc::new(change)));

@@ -9,6 +9,7 @@ pub mod feed;
 pub mod lease;
 mod once;
 pub mod pulse;
+pub mod reads;
 pub mod schema;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use mongodb::{
 };
 
 pub use error::{StoreError, is_duplicate_key};
+use reads::Seen;
 
 use crate::{
     config::MongoConfig,
@@ -39,6 +41,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub struct Mongo {
     client: Client,
     database: Database,
+    /// The moment of this node's latest transaction.
+    seen: Seen,
 }
 
 /// Majority and journal: an acknowledged write survives the loss of any one member.
@@ -110,7 +114,11 @@ impl Mongo {
         options.max_connecting.get_or_insert(8);
         let client = Client::with_options(options)?;
         let database = client.database(&config.database);
-        Ok(Self { client, database })
+        Ok(Self {
+            client,
+            database,
+            seen: Seen::default(),
+        })
     }
 
     /// The database; for stores.
@@ -131,6 +139,13 @@ impl Mongo {
         Ok(())
     }
 
+    /// Whatever this node reads elsewhere from now on shows what the session has written.
+    fn saw(&self, session: &ClientSession) {
+        if let Some(moment) = session.operation_time() {
+            self.seen.advance(moment);
+        }
+    }
+
     /// Runs `work` in a transaction: snapshot read, majority write, retried by the driver on its two
     /// labels. `work` may run several times; it must return every driver error as it is, and raises its
     /// own with [`StoreError::abort`].
@@ -147,6 +162,7 @@ impl Mongo {
             .with_options(in_transactions())
             .and_run2(work)
             .await;
+        self.saw(&session);
         Ok(done?)
     }
 
@@ -170,6 +186,7 @@ impl Mongo {
             .with_options(in_transactions())
             .and_run(context, work)
             .await;
+        self.saw(&session);
         Ok(done?)
     }
 }

@@ -23,7 +23,11 @@ async fn every_write_waits_for_a_majority_and_its_journal() {
     }));
     let client = Client::with_options(options).unwrap();
     let database = client.database(&format!("test_mongo_{}", ObjectId::new()));
-    let mongo = Mongo { client, database };
+    let mongo = Mongo {
+        client,
+        database,
+        seen: Seen::default(),
+    };
     let things = mongo.database().collection::<Document>("things");
     things.insert_one(doc! { "_id": 1 }).await.unwrap();
     things

@@ -34,5 +34,6 @@ mod realtime;
 mod refresh;
 mod returns;
 mod round_trip;
+mod reads;
 mod support;
 mod webhooks;

@@ -5,11 +5,12 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use super::{own_csv, read::Format};
 use crate::{
     catalog::{
+        Catalog,
         model::{Product, WriteProduct, WriteStock},
         stock::Stock,
-        store::Products,
+        store::ShownProducts,
     },
-    mongo::{Mongo, StoreError},
+    mongo::{Mongo, StoreError, reads::Reads},
 };
 
 /// Products whose stock is read at once.
@@ -18,7 +19,7 @@ const CHUNK: usize = 200;
 /// Exports.
 #[derive(Clone)]
 pub struct Exporter {
-    products: Products,
+    products: ShownProducts,
     stock: Stock,
 }
 
@@ -27,8 +28,17 @@ impl Exporter {
     #[must_use]
     pub fn new(mongo: &Mongo) -> Self {
         Self {
-            products: Products::new(mongo),
+            products: ShownProducts::new(mongo, Reads::primary(mongo)),
             stock: Stock::new(mongo),
+        }
+    }
+
+    /// Exports, from the members that the catalogue is read from.
+    #[must_use]
+    pub fn of(catalog: &Catalog) -> Self {
+        Self {
+            products: catalog.shared.shown.clone(),
+            stock: catalog.shared.stock.clone(),
         }
     }
 
@@ -40,6 +50,8 @@ impl Exporter {
         &self,
         format: Format,
     ) -> Result<impl Stream<Item = Result<Vec<u8>, StoreError>> + use<>, StoreError> {
+        // Whoever has just written, on whichever node, finds it in the file.
+        self.products.catch_up().await?;
         let (products, stock) = (self.products.all().await?, self.stock.clone());
         let chunks = products.map_err(StoreError::from).ready_chunks(CHUNK);
         let head = match format {

@@ -3,12 +3,14 @@
 mod categories;
 mod prices;
 mod products;
+mod shown;
 mod stock_moves;
 mod types;
 
 pub(super) use categories::CategoryTrees;
 pub(super) use prices::Prices;
 pub(super) use products::{Products, Revision, Taken};
+pub(super) use shown::ShownProducts;
 pub(super) use stock_moves::{StockMove, StockMoves};
 pub(super) use types::{ProductTypes, TypeChange};
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Products fetched at once when all are read.
-const BATCH: u32 = 500;
+pub(super) const BATCH: u32 = 500;
 
 /// What another product has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! `BODEGA_TORTURE=full`: thirty seconds each.
 
 mod load;
-mod primary;
+pub(crate) mod primary;
 
 use std::time::{Duration, Instant};
 

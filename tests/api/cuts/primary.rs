@@ -18,7 +18,7 @@ use crate::support::{Acks, Client, Fault, Line, Setup, eventually, free_port, sc
 const BREATH: Duration = Duration::from_secs(2);
 
 /// Three members that know each other, and are known, by their lines' addresses.
-struct Members {
+pub(crate) struct Members {
     folder: PathBuf,
     processes: Vec<Child>,
     ports: Vec<u16>,
@@ -31,7 +31,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 impl Members {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("members-{}", bson::oid::ObjectId::new()));
         let found = Command::new(script("fetch-mongod")).output().unwrap();
         let program = String::from_utf8(found.stdout).unwrap();
@@ -46,6 +46,7 @@ impl Members {
                     .args(["--nounixsocket", "--oplogSize", "64"])
                     .args(["--wiredTigerCacheSizeGB", "0.25", "--setParameter"])
                     .arg("diagnosticDataCollectionEnabled=false")
+                    .args(["--setParameter", "enableTestCommands=1"])
                     .args(["--port", &port.to_string(), "--dbpath"])
                     .arg(&own)
                     .arg("--logpath")
@@ -72,7 +73,7 @@ impl Members {
         members
     }
 
-    fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         let hosts = self
             .lines
             .iter()
@@ -82,7 +83,7 @@ impl Members {
     }
 
     /// The one member at `place`, past its line.
-    fn direct(&self, place: usize) -> String {
+    pub(crate) fn direct(&self, place: usize) -> String {
         format!(
             "mongodb://127.0.0.1:{}/?directConnection=true",
             self.ports[place]
@@ -113,7 +114,7 @@ impl Members {
         found
     }
 
-    async fn well(&self) -> usize {
+    pub(crate) async fn well(&self) -> usize {
         eventually("three members that are well", async || {
             for place in 0..self.ports.len() {
                 let hello = self.hello(place).await;
