@@ -3,45 +3,28 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt};
-
 use super::{
-    Catalog, CatalogError, StockLevel,
+    Catalog, CatalogError,
     bulk::BulkStep,
-    journal::{product_entry, stock_entry},
+    journal::{created_entry, product_entry},
     model::{
-        Categories, MAX_ON_HAND, PRICE_WINDOW, PricePeriod, Product, ProductDraft, ProductType,
-        Status, StockPlan, TypeId, WriteProduct, prices_move, reprice,
+        Categories, PRICE_WINDOW, PricePeriod, Product, ProductDraft, ProductType, Status, TypeId,
+        WriteProduct, prices_move, reprice,
     },
-    store::{Revision, StockMove, Taken},
+    store::{Revision, Taken},
+    units::{opened, planned},
     view::{Audience, Levels, stamp},
 };
 use crate::{
-    audit::Actor,
-    clock::Timestamp,
-    http::IfMatch,
-    id::{ProductId, UserId, VariantId},
-    mongo::StoreError,
+    audit::Actor, clock::Timestamp, http::IfMatch, id::ProductId, mongo::StoreError,
     problem::FieldError,
 };
 
 /// How often a write is tried again when another writer was faster.
 const TRIES: usize = 8;
 
-/// Variants whose stock is set at once.
-const AT_ONCE: usize = 32;
-
 /// A product as written, with its stock.
 pub(super) type Written = (Product, Levels);
-
-/// What the warehouse says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StockChange {
-    /// So many more, or fewer.
-    Delta(i64),
-    /// So many have been counted, held ones included.
-    OnHand(u32),
-}
 
 impl Catalog {
     /// Adds a product.
@@ -70,7 +53,7 @@ impl Catalog {
                 product: product.clone(),
                 over: None,
                 ended: Vec::new(),
-                entry: product_entry(by, None, &product, None),
+                entry: created_entry(by, &product, &plan.opened),
                 step: None,
             };
             match self.shared.products.revise(made).await? {
@@ -131,7 +114,7 @@ impl Catalog {
             let planned = planned(&levels, &plan)?;
             let step = step(&old, &product)?;
             if let Some(product) = self.store(product, &old, &planned, by, step).await? {
-                let levels = self.set_stock(&product, &plan, &levels).await;
+                let levels = self.set_stock(&product, &plan, &levels, by).await;
                 self.shared
                     .live
                     .product_changed(&product, levels.as_ref().ok());
@@ -170,90 +153,6 @@ impl Catalog {
             }
         }
         Err(CatalogError::Contended)
-    }
-
-    /// Books what the warehouse says of a variant, beside sales in progress.
-    ///
-    /// # Errors
-    /// `ProductNotFound`, `VariantRequired`, `Invalid`; `StockHeld` where fewer are free.
-    pub(super) async fn change_stock(
-        &self,
-        id: ProductId,
-        variant: Option<VariantId>,
-        change: StockChange,
-        reason: String,
-        by: UserId,
-    ) -> Result<StockLevel, CatalogError> {
-        let product = self.find(id).await?;
-        let variant = chosen_variant(&product, variant)?;
-        let level = self.book(id, variant, change).await?;
-        self.shared
-            .live
-            .stock_changed(variant, Some(id), level.available);
-        let (delta, on_hand) = match change {
-            StockChange::Delta(delta) => (Some(delta), None),
-            StockChange::OnHand(units) => (None, Some(i64::from(units))),
-        };
-        let entry = StockMove {
-            id: bson::oid::ObjectId::new(),
-            product: id,
-            variant,
-            delta,
-            on_hand,
-            available: level.available.into(),
-            reason,
-            by,
-            at: Timestamp::now(),
-        };
-        self.shared.moves.insert(&entry).await?;
-        let told = stock_entry(&product, &entry, level);
-        self.shared.audit.write(&told).await?;
-        Ok(level)
-    }
-
-    async fn book(
-        &self,
-        product: ProductId,
-        variant: VariantId,
-        change: StockChange,
-    ) -> Result<StockLevel, CatalogError> {
-        let stock = &self.shared.stock;
-        let present = stock.levels(&[variant]).await?.remove(&variant);
-        let present = if let Some(level) = present {
-            level
-        } else {
-            // A writer was cut off between the product and its stock.
-            stock.open_variants(product, &[(variant, 0)]).await?;
-            nothing(variant)
-        };
-        let booked = match change {
-            StockChange::Delta(delta) => {
-                let on_hand = i64::from(present.available) + i64::from(present.reserved);
-                if on_hand.saturating_add(delta) > i64::from(MAX_ON_HAND) {
-                    let message = format!("{MAX_ON_HAND} units on hand at most");
-                    let fault = FieldError::new("/delta", "range", message);
-                    return Err(CatalogError::Invalid(vec![fault]));
-                }
-                stock.adjust(variant, delta).await?
-            }
-            StockChange::OnHand(units) => stock.set_on_hand(variant, units).await?,
-        };
-        match booked {
-            Some(level) => Ok(level),
-            None => Err(self.held(variant).await?),
-        }
-    }
-
-    /// Why units of a variant cannot be taken away.
-    async fn held(&self, variant: VariantId) -> Result<CatalogError, StoreError> {
-        let levels = self.shared.stock.levels(&[variant]).await?;
-        let level = levels.get(&variant).copied();
-        let level = level.unwrap_or_else(|| nothing(variant));
-        Ok(CatalogError::StockHeld {
-            variant,
-            reserved: level.reserved,
-            available: level.available,
-        })
     }
 
     /// The product of that id or slug, from the primary.
@@ -353,45 +252,6 @@ impl Catalog {
         let again = self.rewrite(written.0.id, IfMatch::Any, by, |old| Ok(old.into()));
         Box::pin(again).await
     }
-
-    /// Opens the stock of new variants and sets what was given; returns how all of them stand.
-    async fn set_stock(
-        &self,
-        product: &Product,
-        plan: &StockPlan,
-        present: &Levels,
-    ) -> Result<Levels, CatalogError> {
-        let stock = &self.shared.stock;
-        let new: Vec<_> = plan
-            .opened
-            .iter()
-            .filter(|(variant, _)| !present.contains_key(variant))
-            .copied()
-            .collect();
-        stock.open_variants(product.id, &new).await?;
-        let stands = |variant: &VariantId, units: u32| {
-            let level = present.get(variant);
-            level.is_none_or(|level| level.available.saturating_add(level.reserved) == units)
-        };
-        let changed = plan.set.iter();
-        let changed = changed.filter(|(variant, units)| !stands(variant, *units));
-        let setting = changed.map(|(variant, units)| async move {
-            let level = stock.set_on_hand(*variant, *units).await?;
-            Ok::<_, StoreError>((*variant, level))
-        });
-        // Several at once: one after the other, a thousand variants would take seconds.
-        let mut setting = futures_util::stream::iter(setting).buffer_unordered(AT_ONCE);
-        while let Some((variant, level)) = setting.try_next().await? {
-            // Holds may have come since they were looked at.
-            if level.is_none() {
-                return Err(self.held(variant).await?);
-            }
-        }
-        if new.is_empty() && plan.set.is_empty() {
-            return Ok(present.clone());
-        }
-        Ok(self.levels(product).await?)
-    }
 }
 
 fn expect(condition: IfMatch, present: u64) -> Result<(), CatalogError> {
@@ -400,60 +260,4 @@ fn expect(condition: IfMatch, present: u64) -> Result<(), CatalogError> {
     } else {
         Err(CatalogError::Stale { present })
     }
-}
-
-fn chosen_variant(product: &Product, wanted: Option<VariantId>) -> Result<VariantId, CatalogError> {
-    match (wanted, product.variants.as_slice()) {
-        (Some(id), _) if product.variant(id).is_some() => Ok(id),
-        (Some(_), _) => {
-            let message = "the product has no variant of this id";
-            let fault = FieldError::new("/variantId", "unknown_value", message);
-            Err(CatalogError::Invalid(vec![fault]))
-        }
-        (None, [only]) => Ok(only.id),
-        (None, _) => Err(CatalogError::VariantRequired),
-    }
-}
-
-const fn nothing(variant: VariantId) -> StockLevel {
-    StockLevel {
-        variant,
-        available: 0,
-        reserved: 0,
-    }
-}
-
-/// How the variants of a new product stand.
-fn opened(plan: &StockPlan) -> Levels {
-    let levels = plan.opened.iter().map(|(variant, units)| StockLevel {
-        available: *units,
-        ..nothing(*variant)
-    });
-    levels.map(|level| (level.variant, level)).collect()
-}
-
-/// How variants will stand after the plan, unless they are sold or held meanwhile.
-fn planned(present: &Levels, plan: &StockPlan) -> Result<Levels, CatalogError> {
-    let mut levels = opened(plan);
-    levels.extend(present.iter().map(|(variant, level)| (*variant, *level)));
-    for (variant, units) in &plan.set {
-        let Some(level) = present.get(variant) else {
-            continue;
-        };
-        let available = units
-            .checked_sub(level.reserved)
-            .ok_or(CatalogError::StockHeld {
-                variant: *variant,
-                reserved: level.reserved,
-                available: level.available,
-            })?;
-        levels.insert(
-            *variant,
-            StockLevel {
-                available,
-                ..*level
-            },
-        );
-    }
-    Ok(levels)
 }

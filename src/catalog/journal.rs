@@ -7,8 +7,12 @@ use super::{
     StockLevel,
     model::{Product, ProductType, Status, WriteProduct},
     store::StockMove,
+    view::Levels,
 };
-use crate::audit::{Action, Actor, Changes, Entry, Subject, difference};
+use crate::{
+    audit::{Action, Actor, Changes, Entry, Subject, difference},
+    id::VariantId,
+};
 
 /// A product as the log compares it.
 fn form(product: &Product) -> Value {
@@ -36,6 +40,48 @@ pub(super) fn product_entry(
     };
     let subject = (Subject::Product, new.id.to_string(), new.sku.clone());
     Entry::new(by, action, subject, product_changes(old, new)).of_job(job)
+}
+
+/// Who made the product, and with how many units: they are there once it is.
+pub(super) fn created_entry(by: Actor, product: &Product, opened: &[(VariantId, u32)]) -> Entry {
+    let mut entry = product_entry(by, None, product, None);
+    for (variant, units) in opened.iter().filter(|(_, units)| *units > 0) {
+        note_units(&mut entry.changes, *variant, None, *units);
+    }
+    entry
+}
+
+fn note_units(changes: &mut Changes, variant: VariantId, before: Option<u32>, after: u32) {
+    let pointer = format!("/variants/{variant}/stock/onHand");
+    let before = before.map(|units| json!(units));
+    changes.note(&pointer, before.as_ref(), Some(&json!(after)));
+}
+
+/// How many units of a variant there were, those held by checkouts included.
+pub(super) fn on_hand(levels: &Levels, variant: VariantId) -> Option<u32> {
+    let level = levels.get(&variant)?;
+    Some(level.available.saturating_add(level.reserved))
+}
+
+/// Units that were counted anew with a change of the product; `None` where none were.
+pub(super) fn recount_entry(
+    by: Actor,
+    product: &Product,
+    before: &Levels,
+    counted: &[(VariantId, u32)],
+    job: Option<ObjectId>,
+) -> Option<Entry> {
+    let mut changes = Changes::default();
+    for (variant, units) in counted {
+        note_units(&mut changes, *variant, on_hand(before, *variant), *units);
+    }
+    let subject = (
+        Subject::Product,
+        product.id.to_string(),
+        product.sku.clone(),
+    );
+    let entry = Entry::new(by, Action::Stocked, subject, changes).of_job(job);
+    (!counted.is_empty()).then_some(entry)
 }
 
 /// A movement of stock.

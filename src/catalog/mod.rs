@@ -33,6 +33,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod type_editor;
+mod units;
 mod view;
 mod worker;
 

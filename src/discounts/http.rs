@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     accounts::Staff,
+    audit::Actor,
     clock::Timestamp,
     config::Config,
     http::{Body, IfMatch, Params, etag},
@@ -313,7 +314,7 @@ async fn list_discounts(
 ))]
 #[post("/api/admin/discounts")]
 async fn create_discount(
-    _staff: Staff,
+    Staff(principal): Staff,
     Body(written): Body<WriteDiscount>,
     config: web::Data<Config>,
     discounts: web::Data<Discounts>,
@@ -322,7 +323,9 @@ async fn create_discount(
         return Err(Problem::field("/code", "required", "name the code"));
     };
     let rules = written.rules(config.store.currency)?;
-    let made = discounts.create(code, rules).await?;
+    let made = discounts
+        .create(code, rules, Actor::User(principal.user))
+        .await?;
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/api/admin/discounts/{}", made.code)));
     Ok(shown(response, made))
@@ -368,7 +371,7 @@ async fn show_discount(
 ))]
 #[put("/api/admin/discounts/{code}")]
 async fn replace_discount(
-    _staff: Staff,
+    Staff(principal): Staff,
     code: web::Path<String>,
     seen: IfMatch,
     Body(written): Body<WriteDiscount>,
@@ -384,9 +387,10 @@ async fn replace_discount(
             "a code stays as it is; make another one",
         ));
     }
+    let by = Actor::User(principal.user);
     Ok(shown(
         HttpResponse::Ok(),
-        discounts.replace(&code, &rules, seen).await?,
+        discounts.replace(&code, &rules, seen, by).await?,
     ))
 }
 
@@ -406,11 +410,12 @@ async fn replace_discount(
 ))]
 #[delete("/api/admin/discounts/{code}")]
 async fn delete_discount(
-    _staff: Staff,
+    Staff(principal): Staff,
     code: web::Path<String>,
     seen: IfMatch,
     discounts: web::Data<Discounts>,
 ) -> Result<HttpResponse, Problem> {
-    discounts.remove(&parsed(&code)?, seen).await?;
+    let by = Actor::User(principal.user);
+    discounts.remove(&parsed(&code)?, seen, by).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -9,6 +9,7 @@
     reason = "a panic here is a failed test"
 )]
 
+mod audit;
 mod bad_input;
 mod carts;
 mod checkout;

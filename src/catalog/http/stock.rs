@@ -6,7 +6,7 @@ use validator::Validate;
 
 use crate::{
     accounts::Staff,
-    catalog::{Catalog, editor::StockChange, model::MAX_ON_HAND},
+    catalog::{Catalog, model::MAX_ON_HAND, units::StockChange},
     http::Body,
     id::{ProductId, VariantId},
     problem::{FieldError, Problem, ProblemBody},

@@ -9,7 +9,7 @@ use super::report::{Counts, Difference, RowFault};
 use crate::{
     audit::{Action, Actor, Audit, Changes, Entry, Subject},
     catalog::{
-        journal::{product_changes, product_entry},
+        journal::{on_hand, product_changes, product_entry, recount_entry},
         model::{
             Categories, PRICE_WINDOW, Product, ProductDraft, Source, WriteProduct, prices_move,
             reprice,
@@ -156,7 +156,7 @@ impl Writer {
         self.stock.open_all(opened).await?;
         match self
             .products
-            .revise(self.revision(product, old).await?)
+            .revise(self.revision(product.clone(), old).await?)
             .await?
         {
             Ok(true) => done.counts.updated += 1,
@@ -171,12 +171,19 @@ impl Writer {
                 return Ok(());
             }
         }
+        let mut counted = Vec::new();
         for (variant, on_hand) in set {
-            if self.stock.set_on_hand(variant, on_hand).await?.is_none() {
+            if self.stock.set_on_hand(variant, on_hand).await?.is_some() {
+                counted.push((variant, on_hand));
+            } else {
                 let message = "more is held by open checkouts than the row says there is";
                 done.faults
                     .push(fault(row.line, &sku, "stock_held", message));
             }
+        }
+        let job = Some(self.job.object_id());
+        if let Some(told) = recount_entry(self.by, &product, levels, &counted, job) {
+            self.audit.write(&told).await?;
         }
         Ok(())
     }
@@ -275,12 +282,6 @@ impl Writer {
         let entry = Entry::new(self.by, Action::Created, subject, Changes::default());
         entry.of_job(Some(self.job.object_id()))
     }
-}
-
-/// What lies in the warehouse, held units included.
-fn on_hand(levels: &Levels, variant: VariantId) -> Option<u32> {
-    let level = levels.get(&variant)?;
-    Some(level.available.saturating_add(level.reserved))
 }
 
 fn fault(line: u64, sku: &str, code: &str, message: &str) -> RowFault {

@@ -194,9 +194,15 @@ async fn a_thousand_variants_are_made_and_changed() {
     assert_eq!(put["variants"][999]["id"], made["variants"][999]["id"]);
     assert_eq!(put["variants"][0]["stock"]["available"], 6);
     assert_eq!(put["price"], usd(900));
-    let log = as_staff(&shop, "/api/admin/audit?entity=product&limit=1").await;
+    let log = as_staff(&shop, "/api/admin/audit?entity=product&limit=2").await;
+    let counted = &log["items"][0];
+    assert_eq!(
+        (&counted["action"], &counted["changesLeftOut"]),
+        (&json!("stocked"), &json!(800)),
+        "two hundred of a thousand counts are told"
+    );
     let id = made["variants"][500]["id"].as_str().unwrap();
-    let changes = log["items"][0]["changes"].as_array().unwrap();
+    let changes = log["items"][1]["changes"].as_array().unwrap();
     assert_eq!(
         changes[0]["pointer"],
         format!("/variants/{id}/price/amount")

@@ -4,23 +4,25 @@ mod claims;
 mod held;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::collections::HashMap;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use mongodb::{Collection, options::ReturnDocument};
+use mongodb::Collection;
 use serde::{Deserialize, Serialize};
 
 pub use claims::{Claim, Refused, StaleClaim};
 pub use held::DiscountUse;
+pub(super) use writing::WriteError;
 
 use super::model::{Book, Discount, DiscountCode, Rules, Standing};
 use crate::{
+    audit::Audit,
     clock::Timestamp,
-    http::IfMatch,
     id::{CheckoutId, UserId},
-    mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
+    mongo::{Mongo, StoreError, schema},
 };
 
 /// The name of the collection of codes.
@@ -107,34 +109,10 @@ pub fn collections() -> Vec<schema::Collection> {
 /// The codes and their uses, shared by all workers.
 #[derive(Debug, Clone)]
 pub struct Discounts {
+    mongo: Mongo,
+    audit: Audit,
     documents: Collection<DiscountDocument>,
     uses: Collection<UseDocument>,
-}
-
-/// Why a code is not written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WriteError {
-    /// The code exists.
-    #[error("the code exists")]
-    Taken,
-    /// There is none.
-    #[error("no such code")]
-    NotFound,
-    /// The rules are at this version.
-    #[error("the rules are at version {0}")]
-    Stale(u64),
-    /// It was used, or a checkout is about to.
-    #[error("the code was used")]
-    InUse,
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<mongodb::error::Error> for WriteError {
-    fn from(error: mongodb::error::Error) -> Self {
-        Self::Store(error.into())
-    }
 }
 
 impl Discounts {
@@ -143,31 +121,10 @@ impl Discounts {
     pub fn new(mongo: &Mongo) -> Self {
         let database = mongo.database();
         Self {
+            mongo: mongo.clone(),
+            audit: Audit::new(mongo),
             documents: database.collection(DISCOUNTS),
             uses: database.collection(USES),
-        }
-    }
-
-    /// Makes a code.
-    pub(super) async fn create(
-        &self,
-        code: DiscountCode,
-        rules: Rules,
-    ) -> Result<Discount, WriteError> {
-        let now = Timestamp::now();
-        let document = DiscountDocument {
-            code,
-            rules,
-            used: 0,
-            claims: Vec::new(),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
-        match self.documents.insert_one(&document).await {
-            Ok(_) => Ok(document.into()),
-            Err(error) if is_duplicate_key(&error) => Err(WriteError::Taken),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -195,66 +152,6 @@ impl Discounts {
     /// How many codes there are, by the collection's own count.
     pub(super) async fn count(&self) -> Result<u64, StoreError> {
         Ok(self.documents.estimated_document_count().await?)
-    }
-
-    /// Replaces a code's rules over the version that `seen` names. Uses that are claimed stay claimed.
-    /// Index used: `_id`.
-    pub(super) async fn replace(
-        &self,
-        code: &DiscountCode,
-        rules: &Rules,
-        seen: IfMatch,
-    ) -> Result<Discount, WriteError> {
-        let mut unmoved = doc! { "_id": code };
-        match seen {
-            IfMatch::Any => {}
-            IfMatch::Version(version) => {
-                unmoved.insert("version", i64::try_from(version).unwrap_or(i64::MAX));
-            }
-            IfMatch::Never => {
-                unmoved.insert("version", Bson::Null);
-            }
-        }
-        let update = doc! {
-            "$set": { "rules": to_document(rules)? },
-            "$inc": { "version": 1_i64 },
-            "$currentDate": { "updated_at": true },
-        };
-        let written = self.documents.find_one_and_update(unmoved, update);
-        match written.return_document(ReturnDocument::After).await? {
-            Some(document) => Ok(document.into()),
-            None => Err(self.missed(code).await?),
-        }
-    }
-
-    /// Removes a code that was never used: what was used stays for the books. Index used: `_id`.
-    pub(super) async fn remove(
-        &self,
-        code: &DiscountCode,
-        seen: IfMatch,
-    ) -> Result<(), WriteError> {
-        let found = self.find(code).await?.ok_or(WriteError::NotFound)?;
-        if !seen.allows(found.version) {
-            return Err(WriteError::Stale(found.version));
-        }
-        let version = i64::try_from(found.version).unwrap_or(i64::MAX);
-        let unused =
-            doc! { "_id": code, "version": version, "used": 0_i64, "claims": { "$size": 0 } };
-        if self.documents.delete_one(unused).await?.deleted_count == 1 {
-            return Ok(());
-        }
-        match self.find(code).await? {
-            Some(now) if now.version == found.version => Err(WriteError::InUse),
-            Some(now) => Err(WriteError::Stale(now.version)),
-            None => Err(WriteError::NotFound),
-        }
-    }
-
-    async fn missed(&self, code: &DiscountCode) -> Result<WriteError, StoreError> {
-        Ok(match self.find(code).await? {
-            Some(present) => WriteError::Stale(present.version),
-            None => WriteError::NotFound,
-        })
     }
 
     /// What is known now of `codes`, for `buyer`: a guest's uses are not known. Index used: `_id`.

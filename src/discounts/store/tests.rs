@@ -5,8 +5,10 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::{
+    audit::Actor,
     config::MongoConfig,
     discounts::model::{Kind, Obstacle},
+    http::IfMatch,
 };
 
 const LIFE: std::time::Duration = std::time::Duration::from_mins(1);
@@ -29,9 +31,12 @@ impl Nodes {
             pool_size: 16,
         };
         let mongo = Mongo::connect(&config.uri, &config).await.unwrap();
-        schema::apply(mongo.database(), &collections())
-            .await
-            .unwrap();
+        schema::apply(
+            mongo.database(),
+            &[collections(), crate::audit::collections()].concat(),
+        )
+        .await
+        .unwrap();
         let other = Mongo::connect(&config.uri, &config).await.unwrap();
         Self {
             here: Discounts::new(&mongo),
@@ -51,7 +56,10 @@ impl Nodes {
             ends_at: None,
             active: true,
         };
-        self.here.create(code.clone(), rules).await.unwrap();
+        self.here
+            .create(code.clone(), rules, Actor::CommandLine)
+            .await
+            .unwrap();
         code
     }
 
@@ -168,7 +176,11 @@ async fn of_several_codes_all_are_claimed_or_none() {
         limit: None,
         ..found.rules
     };
-    nodes.here.create(plain.clone(), rules).await.unwrap();
+    nodes
+        .here
+        .create(plain.clone(), rules, Actor::CommandLine)
+        .await
+        .unwrap();
     let both = |user| Claim {
         codes: vec![once.clone(), plain.clone()],
         ..claim(&once, user)
@@ -196,11 +208,14 @@ async fn what_is_claimed_survives_a_change_of_rules_and_a_used_code_stays() {
         active: false,
         ..found.rules
     };
-    let stale = nodes.here.replace(&code, &off, IfMatch::Version(7)).await;
+    let stale = nodes
+        .here
+        .replace(&code, &off, IfMatch::Version(7), Actor::CommandLine)
+        .await;
     assert!(matches!(stale, Err(WriteError::Stale(1))));
     nodes
         .here
-        .replace(&code, &off, IfMatch::Version(1))
+        .replace(&code, &off, IfMatch::Version(1), Actor::CommandLine)
         .await
         .unwrap();
     // The checkout that claimed it goes on; a new one does not begin.
@@ -208,10 +223,17 @@ async fn what_is_claimed_survives_a_change_of_rules_and_a_used_code_stays() {
     let late = claim(&code, UserId::new());
     let refused = nodes.here.claim(&late, LIFE).await.unwrap().unwrap_err();
     assert_eq!(refused.obstacle, Obstacle::Unknown);
-    let in_use = nodes.here.remove(&code, IfMatch::Any).await;
+    let in_use = nodes
+        .here
+        .remove(&code, IfMatch::Any, Actor::CommandLine)
+        .await;
     assert!(matches!(in_use, Err(WriteError::InUse)));
     nodes.here.release(&held).await.unwrap();
-    nodes.here.remove(&code, IfMatch::Any).await.unwrap();
+    nodes
+        .here
+        .remove(&code, IfMatch::Any, Actor::CommandLine)
+        .await
+        .unwrap();
     assert!(nodes.here.find(&code).await.unwrap().is_none());
     nodes.close().await;
 }
