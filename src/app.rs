@@ -25,7 +25,9 @@ use crate::{
     api,
     audit::{self, Audit},
     cart::{self, Carts},
-    catalog::{self, Catalog, Exporter, Images, ImagesError, Importer, JobWorker, Stock},
+    catalog::{
+        self, Catalog, Exporter, ImageSweeper, Images, ImagesError, Importer, JobWorker, Stock,
+    },
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     discounts::{self, Discounts},
@@ -131,6 +133,8 @@ pub struct Shop {
     images: Images,
     importer: Importer,
     jobs: Arc<JobWorker>,
+    /// Ends with the last handle.
+    _sweeper: Arc<ImageSweeper>,
     hub: Hub,
     tickets: Tickets,
     metrics: Option<PrometheusHandle>,
@@ -180,6 +184,8 @@ impl Shop {
         let outbox = Outbox::start(&config.outbox, &mongo, &feed, &orders);
         let importer = Importer::new(&mongo, config.store.currency);
         let jobs = JobWorker::start(&mongo, &catalog, &importer);
+        let sweeper =
+            ImageSweeper::start(&mongo, &images, &config.images, Arc::new(orders.clone()));
         let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
         let shop = Self {
             tokens,
@@ -200,6 +206,7 @@ impl Shop {
             images,
             importer,
             jobs: Arc::new(jobs),
+            _sweeper: Arc::new(sweeper),
             hub,
             tickets: Tickets::new(&mongo),
             config: Arc::new(config),

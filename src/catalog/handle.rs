@@ -12,9 +12,10 @@ use super::{
     CatalogError, Offer, Stock,
     bulk::BulkEdits,
     follower::{Follower, Sources},
+    images::KnownImages,
     live::{Live, TypeTable},
     model::{Categories, Product, Schemas, Status},
-    store::{CategoryTrees, Prices, ProductTypes, Products, StockMoves},
+    store::{CategoryTrees, Prices, ProductTypes, Products, ShownProducts, StockMoves},
     view::{Audience, Encoded, Levels, Shelved},
 };
 use crate::{
@@ -43,14 +44,16 @@ pub struct Catalog {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) products: Products,
-    pub(super) types: ProductTypes,
     /// The same, for what everyone is shown.
     pub(super) shown: ShownProducts,
+    pub(super) types: ProductTypes,
     pub(super) moves: StockMoves,
     pub(super) categories: CategoryTrees,
     pub(super) prices: Prices,
     pub(super) audit: Audit,
     pub(super) bulk: BulkEdits,
+    /// The uploaded pictures that are kept.
+    pub(super) pictures: KnownImages,
     /// Wakes this node's worker.
     pub(super) wake: Notify,
     /// Whether the server is about to stop.
@@ -80,31 +83,32 @@ impl Catalog {
     pub fn open(mongo: &Mongo, feed: &Feed, stock: &Stock, config: &Config) -> Self {
         let live = Arc::new(Live::new(config.catalog.cache_mib.saturating_mul(MIB)));
         let products = Products::new(mongo);
-        let types = ProductTypes::new(mongo);
-        let categories = CategoryTrees::new(mongo);
-        let sources = Sources {
         let reads = match config.catalog.reads {
             ReadsFrom::Primary => Reads::primary(mongo),
             ReadsFrom::Secondaries => Reads::secondaries(mongo, feed.seen()),
         };
         let shown = ShownProducts::new(mongo, reads);
+        let types = ProductTypes::new(mongo);
+        let categories = CategoryTrees::new(mongo);
+        let sources = Sources {
             categories: categories.clone(),
             products: products.clone(),
+            shown: shown.clone(),
             types: types.clone(),
             stock: stock.clone(),
         };
-            shown: shown.clone(),
         let follower = Follower::start(live.clone(), sources, feed.subscribe());
         Self {
             shared: Arc::new(Shared {
                 products,
+                shown,
                 types,
                 moves: StockMoves::new(mongo),
                 categories,
-                shown,
                 prices: Prices::new(mongo),
                 audit: Audit::new(mongo),
                 bulk: BulkEdits::new(mongo),
+                pictures: KnownImages::new(mongo),
                 wake: Notify::new(),
                 stopping: Arc::default(),
                 stock: stock.clone(),

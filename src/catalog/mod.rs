@@ -40,7 +40,7 @@ mod worker;
 pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
 pub use http::routes;
-pub use images::{Images, ImagesError};
+pub use images::{ImageSweeper, Images, ImagesError, Showing};
 pub use import::{
     BrokenMapping, Counts, Difference, Exporter, Format, ImportError, ImportJob, ImportPlan,
     ImportState, Importer, Level, Mapping, Progress, ReportLine, StoredFile,
@@ -65,7 +65,7 @@ pub const FED: [&str; 4] = [
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
     [
-        vec![stock::collection()],
+        vec![stock::collection(), images::collection()],
         import::collections(),
         bulk::collections(),
         store::collections(),

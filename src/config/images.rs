@@ -1,6 +1,6 @@
 //! Where uploaded pictures are kept, and which are taken.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use rusty_s3::{Bucket, UrlStyle};
 use secrecy::{ExposeSecret, SecretString};
@@ -23,6 +23,8 @@ pub struct ImagesConfig {
     pub max_mib: u32,
     /// The most pixels of a side.
     pub max_side: u32,
+    /// Days without use after which a picture is removed; 0: never.
+    pub unused_days: u32,
     /// Address of an S3-compatible store; empty: the folder.
     pub s3_endpoint: String,
     /// The bucket.
@@ -43,6 +45,13 @@ impl ImagesConfig {
     pub fn max_bytes(&self) -> usize {
         let mib = usize::try_from(self.max_mib).unwrap_or(usize::MAX);
         mib.saturating_mul(1024 * 1024)
+    }
+
+    /// How long a picture is kept that nothing shows; `None`: for good.
+    #[must_use]
+    pub fn unused(&self) -> Option<Duration> {
+        let days = u64::from(self.unused_days);
+        (days > 0).then(|| Duration::from_hours(days.saturating_mul(24)))
     }
 
     /// The bucket; `None` where pictures are kept in the folder, or the address is none.

@@ -40,6 +40,14 @@ impl ImageStore for Folder {
             Err(error) => Err(error),
         }))
     }
+
+    fn remove<'a>(&'a self, name: &'a ImageName) -> BoxFuture<'a, Result<(), ImagesError>> {
+        let path = self.0.join(name.to_string());
+        Box::pin(aside(move || match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }))
+    }
 }
 
 /// Files are read and written on threads that answer nobody.
@@ -54,9 +62,6 @@ async fn aside<T: Send + 'static>(
 /// also after the power failed.
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let place = folder.join(name);
-    if place.try_exists()? {
-        return Ok(());
-    }
     fs::create_dir_all(folder)?;
     let aside = folder.join(format!(".{name}.{}", ObjectId::new()));
     let written = File::create_new(&aside).and_then(|mut file| {

@@ -104,7 +104,12 @@ async fn add_image(
     condition.check(catalog.find(id).await?.version)?;
     announced(&request, images.max_bytes)?;
     let bytes = read_at_most(body.into_inner(), images.max_bytes).await?;
-    let url = format!("/images/{}", images.keep(bytes.freeze(), said).await?);
+    let (picture, bytes) = images.checked(bytes.freeze(), said).await?;
+    // Known before it is there, so that no file is left that nobody removes.
+    let known = &catalog.shared.pictures;
+    known.note(&[picture.to_string()]).await?;
+    images.store.put(&picture, bytes).await?;
+    let url = format!("/images/{picture}");
     let by = Actor::User(principal.user);
     let added = catalog.rewrite(id, condition, by, |old| Ok(with_image(old, &url, &alt)));
     let mut response = HttpResponse::Created();
@@ -153,7 +158,8 @@ fn announced(request: &HttpRequest, most: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Takes a picture from a product, by its place in `images`, counted from 0. The file stays: others may show it.
+/// Takes a picture from a product, by its place in `images`, counted from 0. The file stays for others that
+/// show it; `images.unused_days` after the last of them it is removed.
 ///
 /// A place means something in one version only: `If-Match` must name it.
 #[utoipa::path(tag = "products",

@@ -1,12 +1,14 @@
 //! Uploaded pictures: checked by content, named by it, kept in a folder or a bucket, served by the shop.
 //!
-//! A picture is never changed and never removed: products of the past and orders may show it. Its name is the
-//! digest of its bytes, so that the same picture is kept once and caches may keep it for ever.
+//! A picture is never changed. Its name is the digest of its bytes, so that the same picture is kept once and caches
+//! may keep it for ever. It is removed when no product and no order has shown it for a while (`sweep`).
 
 mod check;
 mod folder;
 mod http;
+mod known;
 mod s3;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +22,16 @@ pub(super) use check::Kind;
 use check::Refusal;
 use folder::Folder;
 pub(super) use http::routes;
+pub(super) use known::{KnownImages, collection};
 use s3::S3;
+#[cfg(test)]
+pub(super) use sweep::sweep;
+pub use sweep::{ImageSweeper, Showing};
 
 use super::import::hex;
 use crate::{
     config::ImagesConfig,
+    mongo::StoreError,
     problem::{Code, Problem},
 };
 
@@ -33,7 +40,7 @@ const DIGEST: usize = 32;
 
 /// Where pictures are kept.
 trait ImageStore: fmt::Debug + Send + Sync {
-    /// Keeps a picture; it is there for good once this is answered. A repeat changes nothing.
+    /// Keeps a picture; it is on disk once this is answered. A repeat writes it again: it may be about to be removed.
     fn put<'a>(
         &'a self,
         name: &'a ImageName,
@@ -42,6 +49,9 @@ trait ImageStore: fmt::Debug + Send + Sync {
 
     /// The picture of that name.
     fn get<'a>(&'a self, name: &'a ImageName) -> BoxFuture<'a, Result<Option<Bytes>, ImagesError>>;
+
+    /// Removes a picture; one that is not there is removed.
+    fn remove<'a>(&'a self, name: &'a ImageName) -> BoxFuture<'a, Result<(), ImagesError>>;
 }
 
 /// The store of pictures does not do what it should.
@@ -56,6 +66,9 @@ pub enum ImagesError {
     /// The bucket answers something else than it should.
     #[error("the bucket answers {0}")]
     Answer(reqwest::StatusCode),
+    /// The list of what is kept.
+    #[error(transparent)]
+    Known(#[from] StoreError),
 }
 
 impl From<reqwest::Error> for ImagesError {
@@ -151,16 +164,14 @@ impl Images {
         })
     }
 
-    /// Checks that `bytes` are the picture that they are said to be, and keeps it.
-    async fn keep(&self, mut bytes: Bytes, said: Kind) -> Result<ImageName, Problem> {
+    /// Checks that `bytes` are the picture that they are said to be; without what follows it.
+    async fn checked(&self, mut bytes: Bytes, said: Kind) -> Result<(ImageName, Bytes), Problem> {
         let most = self.max_side;
         // Milliseconds for a large picture: not on a thread that answers others.
         let checked = tokio::task::spawn_blocking(move || {
             bytes.truncate(check::extent(&bytes, said, most)?);
             Ok::<_, Refusal>((ImageName::of(&bytes, said), bytes))
         });
-        let (name, bytes) = checked.await.map_err(Problem::internal)??;
-        self.store.put(&name, bytes).await?;
-        Ok(name)
+        Ok(checked.await.map_err(Problem::internal)??)
     }
 }

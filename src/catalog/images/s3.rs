@@ -85,6 +85,18 @@ impl S3 {
         }
         Ok(Some(bytes.freeze()))
     }
+
+    async fn delete(&self, name: &ImageName) -> Result<(), ImagesError> {
+        let object = name.to_string();
+        let action = self.bucket.delete_object(Some(&self.credentials), &object);
+        let answer = self.http.delete(action.sign(SIGNED_FOR)).send().await?;
+        match answer.status() {
+            // S3 does not tell whether there was one.
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND => Ok(()),
+            other => Err(ImagesError::Answer(other)),
+        }
+    }
 }
 
 impl ImageStore for S3 {
@@ -98,5 +110,9 @@ impl ImageStore for S3 {
 
     fn get<'a>(&'a self, name: &'a ImageName) -> BoxFuture<'a, Result<Option<Bytes>, ImagesError>> {
         Box::pin(self.download(name))
+    }
+
+    fn remove<'a>(&'a self, name: &'a ImageName) -> BoxFuture<'a, Result<(), ImagesError>> {
+        Box::pin(self.delete(name))
     }
 }

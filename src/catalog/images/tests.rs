@@ -196,13 +196,27 @@ fn configured(pairs: &[(&str, &str)]) -> ImagesConfig {
     crate::catalog::tests::configured_with("test_images", pairs).images
 }
 
+async fn keep(images: &Images, bytes: Bytes, said: Kind) -> Result<ImageName, Problem> {
+    let (name, bytes) = images.checked(bytes, said).await?;
+    images.store.put(&name, bytes).await?;
+    Ok(name)
+}
+
+/// Removes a picture twice: the rule of every store.
+async fn removes(images: &Images, name: &ImageName) {
+    for _ in 0..2 {
+        images.store.remove(name).await.unwrap();
+        assert!(images.store.get(name).await.unwrap().is_none());
+    }
+}
+
 /// Keeps a picture twice and reads it: the rule of every store.
 async fn keeps(images: &Images) -> ImageName {
     let bytes = Bytes::from(png(3, 2));
     let absent = ImageName::of(b"absent", Kind::Png);
     assert!(images.store.get(&absent).await.unwrap().is_none());
-    let name = images.keep(bytes.clone(), Kind::Png).await.unwrap();
-    assert_eq!(name, images.keep(bytes.clone(), Kind::Png).await.unwrap());
+    let name = keep(images, bytes.clone(), Kind::Png).await.unwrap();
+    assert_eq!(name, keep(images, bytes.clone(), Kind::Png).await.unwrap());
     assert_eq!(images.store.get(&name).await.unwrap(), Some(bytes));
     name
 }
@@ -216,10 +230,13 @@ async fn a_folder_holds_whole_pictures_only() {
     let files = std::fs::read_dir(&path).unwrap();
     let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files, [name.to_string().as_str()], "and nothing beside it");
+    removes(&images, &name).await;
     std::fs::remove_dir_all(&folder).unwrap();
     // A file where the folder should be.
     std::fs::write(&folder, "x").unwrap();
-    let broken = images.keep(gif(3, 2).into(), Kind::Gif).await.unwrap_err();
+    let broken = keep(&images, gif(3, 2).into(), Kind::Gif)
+        .await
+        .unwrap_err();
     assert_eq!(broken.code(), Code::Unavailable);
     std::fs::remove_file(&folder).unwrap();
 }
@@ -256,6 +273,10 @@ async fn answer(request: HttpRequest, body: Bytes, bucket: web::Data<Bucket>) ->
                 .body(bytes.clone()),
             None => HttpResponse::NotFound().body("<Error><Code>NoSuchKey</Code></Error>"),
         },
+        "DELETE" => {
+            objects.remove(&path);
+            HttpResponse::NoContent().finish()
+        }
         other => panic!("{other}"),
     }
 }
@@ -343,7 +364,7 @@ async fn a_bucket_is_asked_with_signed_requests() {
     assert_eq!((kind.as_str(), &bytes[..]), ("image/png", &png(3, 2)[..]));
 
     let wrong = with_secret("another secret");
-    let refused = wrong.keep(bytes, Kind::Png).await.unwrap_err();
+    let refused = keep(&wrong, bytes, Kind::Png).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     let cause = refused.cause().unwrap().to_string();
     assert!(cause.contains("403"), "{cause}");
@@ -352,6 +373,7 @@ async fn a_bucket_is_asked_with_signed_requests() {
     let entry = ("image/png".to_owned(), large);
     bucket.objects.lock().unwrap().insert(path, entry);
     assert!(images.store.get(&name).await.is_err());
+    removes(&images, &name).await;
 
     handle.stop(true).await;
     let gone = images.store.get(&name).await.unwrap_err().to_string();

@@ -1,11 +1,18 @@
 //! Uploaded pictures over HTTP.
 
+use std::collections::HashSet;
+
 use actix_web::test::TestRequest;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
     pictures::{all, gif, jpeg, png},
     *,
+};
+use crate::{
+    catalog::images::{Showing, sweep},
+    mongo::StoreError,
 };
 
 fn upload(product: &Value, kind: &str, query: &str, bytes: Vec<u8>) -> TestRequest {
@@ -179,5 +186,69 @@ async fn a_picture_is_taken_from_the_version_that_is_named() {
     shop.get(product["images"][0]["url"].as_str().unwrap_or("/images/x"))
         .await
         .expect(404);
+    shop.close().await;
+}
+
+/// Orders that show one picture.
+struct Ordered(String);
+
+impl Showing for Ordered {
+    fn shown<'a>(
+        &'a self,
+        addresses: &'a [String],
+    ) -> BoxFuture<'a, Result<HashSet<String>, StoreError>> {
+        let shown = addresses.iter().filter(|address| **address == self.0);
+        Box::pin(std::future::ready(Ok(shown.cloned().collect())))
+    }
+}
+
+#[actix_web::test]
+async fn a_picture_that_nothing_shows_any_more_is_removed_after_its_time() {
+    let shop = TestShop::open().await;
+    let mut product = shop.create(&mug()).await;
+    for (kind, bytes) in [
+        ("image/png", png(1, 1)),
+        ("image/png", png(2, 2)),
+        ("image/gif", gif(3, 3)),
+        ("image/jpeg", jpeg(4, 4)),
+    ] {
+        let request = upload(&product, kind, "", bytes);
+        product = shop.staff(request).await.expect(201).json();
+    }
+    let url = |place: usize| product["images"][place]["url"].as_str().unwrap().to_owned();
+    let (kept, ordered, of_variant, gone) = (url(0), url(1), url(2), url(3));
+    // What is left: one on the product, one on an archived product's variant, and two on none, of which one is
+    // on an order.
+    let mut other = mug();
+    other["sku"] = json!("OTHER");
+    other["slug"] = json!("other");
+    other["status"] = json!("archived");
+    other["variants"] = json!([{ "sku": "OTHER-V", "image": { "url": of_variant, "alt": "" } }]);
+    shop.create(&other).await;
+    let left =
+        json!({ "images": [{ "url": kept, "alt": "" }, { "url": "/images/by-hand", "alt": "" }] });
+    shop.patch(&at(&product), &left).await.expect(200);
+
+    let known = &shop.node.catalog.shared.pictures;
+    let orders = Ordered(ordered.clone());
+    let day = Duration::from_hours(24);
+    assert_eq!(sweep(&shop.images, known, &orders, day).await.unwrap(), 0);
+    shop.get(&gone).await.expect(200);
+    assert_eq!(
+        sweep(&shop.images, known, &orders, Duration::ZERO)
+            .await
+            .unwrap(),
+        1
+    );
+    shop.get(&gone).await.problem(404, "not_found");
+    for url in [&kept, &ordered, &of_variant] {
+        shop.get(url).await.expect(200);
+    }
+    // Uploaded again it is there again, and stays while it is shown.
+    let again = upload(&product, "image/jpeg", "", jpeg(4, 4));
+    shop.staff(again).await.expect(201);
+    let nothing = sweep(&shop.images, known, &orders, Duration::ZERO);
+    assert_eq!(nothing.await.unwrap(), 0);
+    shop.get(&gone).await.expect(200);
     shop.close().await;
 }

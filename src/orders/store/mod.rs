@@ -3,6 +3,7 @@
 mod events;
 mod list;
 mod outbox;
+mod pictures;
 mod restock;
 mod summary;
 #[cfg(test)]
