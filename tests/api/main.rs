@@ -17,6 +17,7 @@ mod cluster;
 mod crash;
 mod cuts;
 mod discounts;
+mod import_scale;
 mod invariants;
 mod journey;
 mod limits;
