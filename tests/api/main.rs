@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod bad_catalogue;
 mod bad_input;
 mod carts;
 mod checkout;
