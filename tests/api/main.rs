@@ -30,13 +30,14 @@ mod paypal_faults;
 #[path = "../paypal_openapi/mod.rs"]
 mod paypal_openapi;
 mod paypal_sdks;
+mod plain_reading;
 mod platform;
 mod races;
+mod reads;
 mod real_catalogues;
 mod realtime;
 mod refresh;
 mod returns;
 mod round_trip;
-mod reads;
 mod support;
 mod webhooks;

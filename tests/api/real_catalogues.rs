@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use bson::{Document, doc};
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestShop, checkout_of, eventually, mongodb_uri, shared_dir};
+use crate::{
+    plain_reading,
+    support::{Client, TestShop, checkout_of, eventually, mongodb_uri, shared_dir},
+};
 
 /// What an import printed, and its report.
 pub(crate) struct Imported {
@@ -203,6 +206,7 @@ async fn the_deep_catalogue_of_thirty_types_is_imported_whole() {
         "thirty and the built-in one"
     );
     listed(&guest, "limit=1", 47_551).await;
+    plain_reading::agrees(&shop, 200).await;
     let gpus = listed(&guest, "type=gpu&limit=1&facets=true", 3_835).await;
     let facet = |name: &str| {
         let facets = gpus["facets"].as_array().unwrap();
