@@ -62,7 +62,10 @@ impl Timestamp {
     pub fn end_of_year(self, years: u16) -> Self {
         let moment = OffsetDateTime::from_unix_timestamp(self.seconds());
         let new_year = moment.ok().and_then(|moment| {
-            let year = moment.year().checked_add(i32::from(years))?.checked_add(1)?;
+            let year = moment
+                .year()
+                .checked_add(i32::from(years))?
+                .checked_add(1)?;
             let day = time::Date::from_calendar_date(year, time::Month::January, 1).ok()?;
             Some(day.midnight().assume_utc().unix_timestamp())
         });

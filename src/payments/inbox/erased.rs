@@ -3,7 +3,6 @@
 
 use bson::doc;
 use futures_util::TryStreamExt;
-use mongodb::Collection;
 use serde::{Deserialize, Serialize};
 
 use super::{
