@@ -44,6 +44,31 @@ pub struct PostalAddress {
     pub phone: Option<String>,
 }
 
+/// Stands where a name, a street or a town stood.
+const ERASED: &str = "erased";
+/// The longest text that counts as a region's short code.
+const MAX_REGION_CODE: usize = 3;
+
+impl PostalAddress {
+    /// The address without the person: what taxes depend on, the country and a region's short code.
+    #[must_use]
+    pub fn without_person(&self) -> Self {
+        let code = |region: &String| {
+            region.len() <= MAX_REGION_CODE && region.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        Self {
+            name: ERASED.to_owned(),
+            line1: ERASED.to_owned(),
+            line2: None,
+            city: ERASED.to_owned(),
+            region: self.region.clone().filter(code),
+            postal_code: ERASED.to_owned(),
+            country: self.country.clone(),
+            phone: None,
+        }
+    }
+}
+
 /// Refuses control characters: they have no place in an address and break labels.
 ///
 /// # Errors

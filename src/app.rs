@@ -34,6 +34,7 @@ use crate::{
     http::{Gate, RateLimits, Shared, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, pulse::Pulse, schema},
+    my_data::{Eraser, Holders},
     orders::{self, Orders, Refunds},
     outbox::Outbox,
     payments::{
@@ -135,6 +136,8 @@ pub struct Shop {
     jobs: Arc<JobWorker>,
     /// Ends with the last handle.
     _sweeper: Arc<ImageSweeper>,
+    /// Likewise.
+    _eraser: Arc<Eraser>,
     hub: Hub,
     tickets: Tickets,
     metrics: Option<PrometheusHandle>,
@@ -187,12 +190,22 @@ impl Shop {
         let sweeper =
             ImageSweeper::start(&mongo, &images, &config.images, Arc::new(orders.clone()));
         let hub = Hub::start(&config.realtime, &feed, &orders, tokens.revocations());
+        let idempotency = Idempotency::new(&mongo);
+        let eraser = Eraser::start(Holders {
+            accounts: accounts.clone(),
+            carts: carts.clone(),
+            checkouting: checkouting.clone(),
+            orders: orders.clone(),
+            idempotency: idempotency.clone(),
+            inbox: inbox.clone(),
+            keep_orders_years: config.store.keep_orders_years,
+        });
         let shop = Self {
             tokens,
             accounts,
             limits: RateLimits::new(&config.rate_limit),
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
-            idempotency: Idempotency::new(&mongo),
+            idempotency,
             stock,
             catalog,
             discounts,
@@ -207,6 +220,7 @@ impl Shop {
             importer,
             jobs: Arc::new(jobs),
             _sweeper: Arc::new(sweeper),
+            _eraser: Arc::new(eraser),
             hub,
             tickets: Tickets::new(&mongo),
             config: Arc::new(config),

@@ -57,6 +57,23 @@ impl Timestamp {
         Self::from_millis(self.millis().saturating_sub(millis))
     }
 
+    /// The end of the calendar year (UTC) that comes `years` after this moment's own.
+    #[must_use]
+    pub fn end_of_year(self, years: u16) -> Self {
+        let moment = OffsetDateTime::from_unix_timestamp(self.seconds());
+        let new_year = moment.ok().and_then(|moment| {
+            let year = moment
+                .year()
+                .checked_add(i32::from(years))?
+                .checked_add(1)?;
+            let day = time::Date::from_calendar_date(year, time::Month::January, 1).ok()?;
+            Some(day.midnight().assume_utc().unix_timestamp())
+        });
+        new_year.map_or(Self::from_millis(i64::MAX), |seconds| {
+            Self::from_millis(seconds.saturating_mul(1000))
+        })
+    }
+
     /// Reads RFC 3339 with any offset.
     ///
     /// # Errors
@@ -144,6 +161,19 @@ mod tests {
             serde_json::to_string(&noon).unwrap(),
             "\"2018-08-15T19:00:00.000Z\""
         );
+    }
+
+    #[test]
+    fn years_for_the_books_begin_when_the_year_is_over() {
+        let ends = |text: &str, years| {
+            let moment = Timestamp::parse(text).unwrap();
+            moment.end_of_year(years).to_string()
+        };
+        let expected = "2037-01-01T00:00:00.000Z";
+        assert_eq!(ends("2026-01-01T00:00:00Z", 10), expected);
+        assert_eq!(ends("2026-12-31T23:59:59.999Z", 10), expected);
+        assert_eq!(ends("2027-01-01T00:30:00+01:00", 10), expected);
+        assert_eq!(ends("2026-11-26T00:00:00Z", 0), "2027-01-01T00:00:00.000Z");
     }
 
     #[test]

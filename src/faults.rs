@@ -77,6 +77,8 @@ named! {
         InboxClaimed = "inbox-claimed",
         /// What a message asks for is done, and the message not marked as done.
         Effect = "effect",
+        /// An erased person's checkouts are without them, and nothing else is.
+        EraseBegun = "erase-begun",
     }
 }
 

@@ -16,6 +16,7 @@ use actix_web::{
     },
 };
 use bson::{Bson, Document, doc, oid::ObjectId};
+use futures_util::TryStreamExt;
 use mongodb::{
     Collection,
     options::{ReadConcern, ReturnDocument},
@@ -85,6 +86,14 @@ struct Answer {
     etag: Option<String>,
 }
 
+/// A record with an answer.
+#[derive(Debug, Deserialize)]
+struct Kept {
+    #[serde(rename = "_id")]
+    id: String,
+    answer: Answer,
+}
+
 /// The records, shared by all workers.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
@@ -101,11 +110,10 @@ enum Begun {
 pub fn collections() -> Vec<schema::Collection> {
     vec![schema::Collection {
         name: "idempotency",
-        indexes: vec![schema::Index::expiring(
-            "expiry",
-            "created_at",
-            LIFE_SECONDS,
-        )],
+        indexes: vec![
+            schema::Index::expiring("expiry", "created_at", LIFE_SECONDS),
+            schema::Index::on("scope", doc! { "scope": 1 }),
+        ],
         validator: None,
     }]
 }
@@ -139,7 +147,7 @@ impl Idempotency {
         let id = format!("{user}:{scope}:{key}");
         let body = serde_json::to_vec(request).map_err(Problem::internal)?;
         let fingerprint = format!("{:x}", Sha256::digest(&body));
-        match self.begin(&id, &fingerprint).await? {
+        match self.begin(&id, scope, &fingerprint).await? {
             Begun::Replay(answer) => Ok(replay(&answer)),
             Begun::Run(subject) => match self.hold_during(&id, Box::pin(work(subject))).await {
                 Ok(response) => {
@@ -172,10 +180,11 @@ impl Idempotency {
     }
 
     /// Takes the key, or finds who holds it. Index used: `_id`.
-    async fn begin(&self, id: &str, fingerprint: &str) -> Result<Begun, Problem> {
+    async fn begin(&self, id: &str, scope: &str, fingerprint: &str) -> Result<Begun, Problem> {
         let subject = ObjectId::new();
         let fresh = doc! {
             "fingerprint": { "$literal": fingerprint },
+            "scope": { "$literal": scope },
             "subject": subject,
             "locked_until": from_now(LOCK),
             "answer": Bson::Null,
@@ -255,6 +264,41 @@ impl Idempotency {
             .await
             .map_err(StoreError::from)?;
         Ok(rebuild(&answer))
+    }
+
+    /// Forgets every key of a user who is removed, with its answer. Index used: `_id`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn erase_person(&self, user: UserId) -> Result<(), StoreError> {
+        // Every id that begins with the user's and a colon: `;` comes after it.
+        let theirs = doc! { "_id": { "$gte": format!("{user}:"), "$lt": format!("{user};") } };
+        self.records.delete_many(theirs).await?;
+        Ok(())
+    }
+
+    /// Rewrites the kept answers of everybody's keys of `scope` as `rewrite` says; `None` leaves one as it is.
+    /// Index used: `scope`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn rewrite(
+        &self,
+        scope: &str,
+        rewrite: impl Fn(&str) -> Option<String> + Send,
+    ) -> Result<(), StoreError> {
+        let kept = doc! { "scope": scope, "answer": { "$ne": Bson::Null } };
+        let kept = self.records.clone_with_type::<Kept>().find(kept).await?;
+        let kept: Vec<Kept> = kept.try_collect().await?;
+        for record in kept {
+            if let Some(body) = rewrite(&record.answer.body) {
+                let set = doc! { "$set": { "answer.body": body } };
+                self.records
+                    .update_one(doc! { "_id": record.id }, set)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     async fn unlock(&self, id: &str) -> Result<(), StoreError> {

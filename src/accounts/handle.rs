@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bson::Bson;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{
     Email, MailOutbox, Mailer, NewPassword, Role, Tokens, User,
@@ -44,6 +44,8 @@ pub(super) struct Rooms {
     pub(super) mailer: Arc<dyn Mailer>,
     pub(super) mailing: Arc<Semaphore>,
     pub(super) erasures: Erasures,
+    /// Rings when somebody was erased.
+    pub(super) erasing: Notify,
     pub(super) passwords: Passwords,
     pub(super) refresh: RefreshKeys,
     pub(super) tokens: Tokens,
@@ -68,6 +70,7 @@ impl Accounts {
             outbox,
             mailing: Arc::new(Semaphore::new(MAILS_AT_ONCE)),
             erasures: Erasures::new(mongo),
+            erasing: Notify::new(),
             passwords: Passwords::new(config.bcrypt_cost),
             refresh: RefreshKeys::new(&config.jwt_secret),
             tokens: tokens.clone(),

@@ -191,6 +191,15 @@ impl Carts {
         store.write_in(session, Some(&read), &next).await
     }
 
+    /// Removes the cart of a user who is removed. A session that still holds it notices at its next write, and
+    /// nobody can ask it for anything.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn erase_person(&self, user: UserId) -> Result<(), StoreError> {
+        self.0.store.remove(cart_of(user)).await
+    }
+
     /// Takes no change any more, waits up to `patience` for those under way and ends every session;
     /// `false` where some were still under way.
     pub async fn drain(&self, patience: Duration) -> bool {

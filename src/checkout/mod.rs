@@ -7,6 +7,7 @@
 
 mod booking;
 mod captures;
+mod erase;
 mod error;
 mod freeze;
 mod give_back;
@@ -25,6 +26,7 @@ mod staff;
 mod store;
 mod totals;
 
+pub use erase::ErasedCheckouts;
 pub use error::{CheckoutError, ShortLine};
 pub use http::CheckoutView;
 pub use model::{

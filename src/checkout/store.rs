@@ -110,6 +110,11 @@ impl Checkouts {
         }
     }
 
+    /// The collection, for what is done to documents beside the checkout's states.
+    pub(super) const fn documents(&self) -> &Collection<Checkout> {
+        &self.documents
+    }
+
     /// Reads a checkout as a majority has it: what its buyer is told without a write of its own must not be what
     /// a primary that was cut off takes back. Index used: `_id`.
     pub(super) async fn find_for_good(

@@ -153,6 +153,7 @@ mod tests {
         StoreConfig {
             name: "test".into(),
             currency: Currency::USD,
+            keep_orders_years: 10,
             shipping: vec![
                 method("standard", &["*"], 900, 0),
                 method("standard", &["US"], 500, 5_000),

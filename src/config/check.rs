@@ -185,6 +185,11 @@ fn store(config: &Config) -> Checked {
         "PayPal takes no currency of more than two decimals, such as KWD: its amounts could not be charged exactly",
     )?;
     rule(
+        store.keep_orders_years <= 100,
+        "store.keep_orders_years",
+        "at most 100",
+    )?;
+    rule(
         !store.shipping.is_empty(),
         "store.shipping",
         "at least one method",

@@ -12,6 +12,8 @@ pub struct StoreConfig {
     pub name: String,
     /// Every price is in it.
     pub currency: Currency,
+    /// How many calendar years after its own an order is kept for the books.
+    pub keep_orders_years: u16,
     /// The shipping methods offered.
     pub shipping: Vec<ShippingMethodConfig>,
     /// The taxes; the first match applies.

@@ -8,7 +8,8 @@ use crate::{
     id::{EventId, OrderId, UserId},
 };
 
-/// One change of an order. Written in the transaction of the change; what it says is never altered.
+/// One change of an order. Written in the transaction of the change; what it says is never altered, but
+/// for notes and parcels, which go when the buyer is erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderEvent {
     /// Its id, the same wherever it is told.

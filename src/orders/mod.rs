@@ -25,4 +25,4 @@ pub use model::{
     NewOrder, Order, OrderItem, OrderPayment, OrderStatus, PaymentStatus, Refund, RefundState,
 };
 pub use refunds::Refunds;
-pub use store::{Backlog, EVENTS, Orders, collections};
+pub use store::{Backlog, EVENTS, ErasedOrders, Orders, collections};

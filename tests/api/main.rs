@@ -18,6 +18,7 @@ mod cluster;
 mod crash;
 mod cuts;
 mod discounts;
+mod erasure;
 mod import_scale;
 mod invariants;
 mod journey;

@@ -46,7 +46,13 @@ struct EraseRequest {
     password: Attempt,
 }
 
-/// Erases the signed-in person: account and sign-ins go; orders are kept for the books without the person.
+/// Erases the signed-in person: account and sign-ins go at once, orders are kept for the books without the person.
+///
+/// The answer comes once account, sign-ins and mails are gone; every token and live stream ends. Within the minute
+/// the person is also removed from carts, checkouts, orders, kept answers and PayPal's messages; what was not paid
+/// is cancelled. Orders keep lines, money and states, the country and short code of the region that taxes depend
+/// on, and a date after which they may go. An order that was not sent yet loses its address all the same: cancel
+/// it, or wait for it, before. What PayPal itself holds is PayPal's.
 #[utoipa::path(tag = "accounts", security(("bearer" = [])), request_body = EraseRequest, responses(
     (status = NO_CONTENT, headers(("Set-Cookie" = String, description = "clears bodega_refresh"))),
     (status = BAD_REQUEST, body = ProblemBody, description = "malformed_json"),

@@ -205,6 +205,12 @@ impl CartStore {
         removal.session(session).await.map(|_removed| ())
     }
 
+    /// Removes a cart. Index used: `_id`.
+    pub(super) async fn remove(&self, id: CartId) -> Result<(), StoreError> {
+        self.documents.delete_one(doc! { "_id": id }).await?;
+        Ok(())
+    }
+
     fn changed(&self, read: &Stored, next: &Stored) -> Result<Document, StoreError> {
         difference(read, next, self.expiry(&next.cart))
     }

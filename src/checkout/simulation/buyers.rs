@@ -323,6 +323,7 @@ impl State {
             store: StoreConfig {
                 name: String::new(),
                 currency: Currency::USD,
+                keep_orders_years: 10,
                 shipping: Vec::new(),
                 tax: Vec::new(),
             },

@@ -7,6 +7,7 @@ mod staff;
 mod tests;
 mod view;
 
+pub(super) use staff::{refund_scope, without_person};
 pub use view::OrderView;
 
 use super::{

@@ -2,12 +2,13 @@
 
 use actix_web::{HttpResponse, http::header::ETAG, post, put, web};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use validator::{Validate, ValidationError};
 
 use super::{OrderView, view::RefundView};
 use crate::{
     accounts::Staff,
-    address::plain,
+    address::{PostalAddress, plain},
     clock::Timestamp,
     http::{Body, IfMatch, etag},
     id::{LineId, OrderId, RefundId, VariantId},
@@ -184,7 +185,7 @@ pub(super) async fn refund_order(
     idempotency: web::Data<Idempotency>,
 ) -> Result<HttpResponse, Problem> {
     let (id, wanted) = (id.into_inner(), body.0);
-    let scope = format!("refund {id}");
+    let scope = refund_scope(id);
     let work = async |subject| {
         let order = orders.find(id).await?.ok_or_else(Problem::not_found)?;
         let wish = RefundWish {
@@ -205,6 +206,48 @@ pub(super) async fn refund_order(
     idempotency
         .run(staff.0.user, &scope, &key, &wanted, work)
         .await
+}
+
+/// The scope of idempotency keys for refunds of an order.
+pub(in crate::orders) fn refund_scope(id: OrderId) -> String {
+    format!("refund {id}")
+}
+
+/// A kept answer about a refund, without the order's buyer; `None` where it is no such answer, or is so already.
+///
+/// The answer shows the order as it was, names and all. The key itself stays: without it a repeat would be a
+/// second refund.
+pub(in crate::orders) fn without_person(kept: &str) -> Option<String> {
+    let mut answer: Value = serde_json::from_str(kept).ok()?;
+    if let Some(refund) = answer.get_mut("refund").and_then(Value::as_object_mut) {
+        refund.remove("reason");
+    }
+    let order = answer.get_mut("order").and_then(Value::as_object_mut)?;
+    for name in ["shippingAddress", "billingAddress"] {
+        if let Some(address) = order.get_mut(name).filter(|address| !address.is_null()) {
+            let whole: PostalAddress = serde_json::from_value(address.clone()).ok()?;
+            *address = serde_json::to_value(whole.without_person()).ok()?;
+        }
+    }
+    order.remove("tracking");
+    for (list, field) in [("history", "note"), ("refunds", "reason")] {
+        for entry in entries(order, list) {
+            entry.remove(field);
+        }
+    }
+    for item in entries(order, "items") {
+        item.insert("options".to_owned(), json!({}));
+    }
+    let nameless = answer.to_string();
+    (nameless != kept).then_some(nameless)
+}
+
+fn entries<'a>(
+    order: &'a mut Map<String, Value>,
+    list: &str,
+) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+    let list = order.get_mut(list).and_then(Value::as_array_mut);
+    list.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 /// Finds the order's line of each item.

@@ -45,6 +45,13 @@ pub struct OrderView {
     version: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// When the buyer was removed from it, having had the account erased; for staff only. Names and streets then
+    /// read `erased`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person_erased_at: Option<Timestamp>,
+    /// From when on the books do not need it any more; with `personErasedAt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_after: Option<Timestamp>,
 }
 
 /// What was bought, frozen at the checkout.
@@ -162,6 +169,8 @@ impl OrderView {
             version: order.version,
             created_at: order.created_at,
             updated_at: order.updated_at,
+            person_erased_at: order.person_erased_at.filter(|_| for_staff),
+            delete_after: order.delete_after.filter(|_| for_staff),
         }
     }
 }

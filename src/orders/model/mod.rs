@@ -266,6 +266,12 @@ pub struct Order {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When its buyer was removed from it, having had the account erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person_erased_at: Option<Timestamp>,
+    /// From when on the books do not need it any more; set when the buyer is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_after: Option<Timestamp>,
 }
 
 /// Why an order does not change as wished.
@@ -330,6 +336,12 @@ pub enum LineProblem {
 }
 
 impl Order {
+    /// From when on the books do not need the order: the end of the `years`-th calendar year after its own (UTC).
+    #[must_use]
+    pub fn needed_until(&self, years: u16) -> Timestamp {
+        self.created_at.end_of_year(years)
+    }
+
     /// The first version of an order: `Pending` by the shop itself.
     #[must_use]
     pub fn create(new: &NewOrder, at: Timestamp) -> Change {
@@ -363,6 +375,8 @@ impl Order {
             version: 1,
             created_at: at,
             updated_at: at,
+            person_erased_at: None,
+            delete_after: None,
         };
         let data = EventData {
             payment: Some(order.payment.status),

@@ -96,6 +96,11 @@ pub(super) fn terms_of(order: &Order) -> Vec<String> {
     unique.into_iter().take(MAX_TERMS).collect()
 }
 
+/// The word by which an order without its buyer is found.
+pub(super) fn terms_of_number(number: &str) -> Vec<String> {
+    vec![number.to_lowercase()]
+}
+
 impl Orders {
     /// Up to `limit` orders after `place`, newest first. Indexes used: `user_newest`, `status_newest`,
     /// `newest`, `terms`.

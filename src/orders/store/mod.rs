@@ -1,5 +1,6 @@
 //! Orders, their events, the buyers' counters and the returns into stock.
 
+mod erase;
 mod events;
 mod list;
 mod outbox;
@@ -19,6 +20,7 @@ use mongodb::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use erase::ErasedOrders;
 pub use events::EVENTS;
 pub(super) use list::{Filter, Place};
 pub use outbox::Backlog;

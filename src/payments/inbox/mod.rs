@@ -10,6 +10,7 @@
 //! that PayPal does not vouch for, or that is not for us) or `dead` (it failed too often: the staff looks
 //! at it and may replay it).
 
+mod erased;
 mod hand;
 mod http;
 mod model;
@@ -55,10 +56,10 @@ impl Inbox {
     }
 }
 
-/// The collection of this room.
+/// The collections of this room.
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
-    vec![store::collection()]
+    vec![store::collection(), erased::collection()]
 }
 
 /// The routes of this room.

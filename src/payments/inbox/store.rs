@@ -7,11 +7,15 @@ use futures_util::TryStreamExt;
 use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Kind, State};
+use super::{
+    erased::{self, Erased},
+    model::{Kind, State},
+};
 use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
     mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
+    payments::paypal::person,
 };
 
 const COLLECTION: &str = "inbox";
@@ -71,12 +75,44 @@ pub(super) struct MessageDocument {
     pub(super) tries: Vec<Try>,
     pub(super) received_at: Timestamp,
     pub(super) expires_at: Timestamp,
+    /// What it is about, by ids of ours and of the provider's; by them an erased person's messages are found.
+    #[serde(default)]
+    pub(super) about: Vec<String>,
+}
+
+impl MessageDocument {
+    /// Whether the body may be reduced: a webhook's signature was judged when it came, but an IPN message is
+    /// verified by its whole body, later.
+    pub(super) fn may_be_reduced(&self, state: State) -> bool {
+        match self.kind {
+            Kind::Webhook => true,
+            Kind::Ipn => self.vouched_for || state != State::Pending,
+        }
+    }
+
+    /// The body without the person.
+    pub(super) fn body_without_person(&self) -> Binary {
+        let body = &self.body.bytes;
+        let bytes = match self.kind {
+            Kind::Webhook => person::event_without_person(body),
+            Kind::Ipn => person::ipn_without_person(body),
+        };
+        generic(bytes)
+    }
+}
+
+fn generic(bytes: Vec<u8>) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Generic,
+        bytes,
+    }
 }
 
 /// The messages.
 #[derive(Debug, Clone)]
 pub(super) struct Messages {
-    documents: Collection<MessageDocument>,
+    pub(super) documents: Collection<MessageDocument>,
+    pub(super) erased: Collection<Erased>,
 }
 
 /// The collection.
@@ -92,6 +128,7 @@ pub(super) fn collection() -> schema::Collection {
             ),
             schema::Index::unique("ipn_key", doc! { "ipn_key": 1 })
                 .only_where(doc! { "ipn_key": { "$exists": true } }),
+            schema::Index::on("about", doc! { "about": 1 }),
             schema::Index::expiring("expiry", "expires_at", 0),
         ],
         validator: Some(doc! {
@@ -128,6 +165,7 @@ impl Messages {
     pub(super) fn new(mongo: &Mongo) -> Self {
         Self {
             documents: mongo.database().collection(COLLECTION),
+            erased: mongo.database().collection(erased::COLLECTION),
         }
     }
 
@@ -147,10 +185,7 @@ impl Messages {
             id: again.unwrap_or(id),
             kind,
             event_type,
-            body: Binary {
-                subtype: BinarySubtype::Generic,
-                bytes: body.to_vec(),
-            },
+            body: generic(body.to_vec()),
             state: State::Pending,
             attempts: i64::from(claimed),
             failures: 0,
@@ -163,6 +198,10 @@ impl Messages {
             tries: Vec::new(),
             received_at: now,
             expires_at: now.after(LIFE),
+            about: match kind {
+                Kind::Webhook => person::event_references(body),
+                Kind::Ipn => person::ipn_references(body),
+            },
         };
         let mut fresh = vec![doc! { "$literal": to_document(&message)? }];
         if claimed {
@@ -283,6 +322,10 @@ impl Messages {
         let before = doc! { "$ifNull": ["$tries", []] };
         let tries = doc! { "$concatArrays": [before, [this]] };
         set.insert("tries", doc! { "$slice": [tries, -MAX_TRIES_KEPT] });
+        if message.may_be_reduced(state) && self.is_of_erased(message).await? {
+            set.insert("body", message.body_without_person());
+            set.insert("reduced", true);
+        }
         let own = doc! { "_id": &message.id, "claim": message.claim };
         let mut gone = vec![Bson::from("claim")];
         if note.is_none() {

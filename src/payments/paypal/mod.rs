@@ -7,7 +7,8 @@
 //! - `request`, `wire`, `amount`: what is sent, what is read, decimal strings.
 //! - `endpoints`, `client`, `token`, `breaker`, `transport`, `fault`: the call.
 //! - `provider`: the shop's `Gateway`.
-//! - `webhook`, `ipn`: whether a message is PayPal's; `event`, `ipn`: what it tells.
+//! - `webhook`, `ipn`: whether a message is PayPal's; `event`, `ipn`: what it tells; `person`: what is left of it
+//!   once its person is erased.
 
 mod amount;
 mod breaker;
@@ -17,6 +18,7 @@ mod environment;
 mod event;
 mod fault;
 mod ipn;
+pub(super) mod person;
 mod provider;
 mod request;
 #[cfg(test)]

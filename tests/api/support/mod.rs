@@ -19,7 +19,7 @@ pub(crate) use broker::{Log, Queue, amqp_uri, start_broker};
 pub(crate) use client::{Answer, Client};
 pub(crate) use cluster::Cluster;
 pub(crate) use line::{Fault, Line};
-pub(crate) use process::{Running, free_port, memory_kib, run_to_end};
+pub(crate) use process::{LOG_FILE, Running, free_port, memory_kib, run_to_end};
 use serde_json::{Value, json};
 pub(crate) use stream::{EventSource, Opening, Socket, ticket};
 
@@ -126,6 +126,13 @@ impl Setup {
     pub(crate) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.environment
             .push((format!("BODEGA__{key}"), value.to_string()));
+        self
+    }
+
+    /// Has the shop's nodes log into a file.
+    pub(crate) fn logged_to(mut self, file: &std::path::Path) -> Self {
+        let pair = (LOG_FILE.to_owned(), file.display().to_string());
+        self.environment.push(pair);
         self
     }
 

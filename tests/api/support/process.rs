@@ -20,6 +20,21 @@ pub(crate) struct Running {
     pub(crate) url: String,
 }
 
+/// Names the file, in a process's environment, that what it logs is appended to.
+pub(crate) const LOG_FILE: &str = "TEST_LOG_FILE";
+
+/// Where a process of this environment logs to.
+fn log_of(environment: &[(String, String)]) -> Stdio {
+    let named = environment.iter().find(|(key, _)| key == LOG_FILE);
+    named.map_or_else(Stdio::inherit, |(_, file)| {
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(file);
+        Stdio::from(file.unwrap())
+    })
+}
+
 /// Resident memory of a process in KiB.
 pub(crate) fn memory_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -48,6 +63,7 @@ impl Running {
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log_of(environment))
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
