@@ -24,6 +24,7 @@ mod simulation;
 mod staff;
 mod store;
 mod totals;
+mod upgrade;
 
 pub use error::{CheckoutError, ShortLine};
 pub use http::CheckoutView;
@@ -50,7 +51,7 @@ use crate::{
     config::Config,
     discounts::Discounts,
     id::UserId,
-    mongo::{Mongo, StoreError, schema},
+    mongo::{Mongo, StoreError, schema, upgrades::Upgrade},
     orders::Orders,
     payments::Payments,
 };
@@ -65,6 +66,12 @@ pub fn routes(table: &mut ServiceConfig) {
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
     vec![store::collection()]
+}
+
+/// What has to be done to this room's documents of earlier releases.
+#[must_use]
+pub fn upgrades() -> Vec<Upgrade> {
+    upgrade::upgrades()
 }
 
 /// What the room needs of the others.

@@ -36,9 +36,12 @@ const OPEN: [&str; 3] = ["Preparing", "AwaitingApproval", "Capturing"];
 /// Statuses of checkouts that ended without an order.
 const WITHOUT_ORDER: [&str; 3] = ["Cancelled", "Expired", "Failed"];
 
+/// The collection of this store.
+pub(super) const NAME: &str = "checkouts";
+
 pub(super) fn collection() -> schema::Collection {
     schema::Collection {
-        name: "checkouts",
+        name: NAME,
         indexes: vec![
             schema::Index::unique("open_cart", doc! { "cart": 1 })
                 .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
@@ -86,16 +89,18 @@ fn literal(value: impl Into<Bson>) -> Document {
 fn changing(mut fields: Document) -> Vec<Document> {
     fields.insert("version", doc! { "$add": ["$version", 1_i64] });
     fields.insert("updated_at", "$$NOW");
+    vec![doc! { "$set": fields }, marked()]
+}
+
+/// Says of a checkout whether it wants looking after, as a stage of a pipeline.
+pub(super) fn marked() -> Document {
     let unfinished = doc! { "$or": [
         { "$in": ["$status", OPEN.to_vec()] },
         "$stock_open",
         "$capture_open",
         { "$in": [ReturnState::Due.as_str(), { "$ifNull": ["$returns.state", []] }] },
     ] };
-    vec![
-        doc! { "$set": fields },
-        doc! { "$set": { "unfinished": unfinished } },
-    ]
+    doc! { "$set": { "unfinished": unfinished } }
 }
 
 /// The checkout's returns and one more, in a pipeline.
@@ -106,7 +111,7 @@ fn and_returned(back: &Return) -> Result<Document, StoreError> {
 impl Checkouts {
     pub(super) fn new(mongo: &Mongo) -> Self {
         Self {
-            documents: mongo.database().collection("checkouts"),
+            documents: mongo.database().collection(NAME),
         }
     }
 

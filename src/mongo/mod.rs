@@ -11,6 +11,7 @@ mod once;
 pub mod pulse;
 pub mod reads;
 pub mod schema;
+pub mod upgrades;
 
 use std::time::Duration;
 

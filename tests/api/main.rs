@@ -40,4 +40,5 @@ mod refresh;
 mod returns;
 mod round_trip;
 mod support;
+mod upgrade;
 mod webhooks;
