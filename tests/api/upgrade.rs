@@ -6,7 +6,7 @@ use mongodb::{IndexModel, options::IndexOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Setup, TestShop, eventually, take_another_amount};
+use crate::support::{Client, Setup, eventually, take_another_amount};
 
 /// Indexes that the earlier release made over checkouts, and this one does not know.
 const FORMER: [&str; 4] = ["status", "stock_open", "refund_due", "capture_open"];
