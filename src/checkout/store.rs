@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use mongodb::{
-    ClientSession, Collection,
-    options::{ReadConcern, ReturnDocument},
-};
+use mongodb::{ClientSession, Collection, options::ReturnDocument};
 
 use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
@@ -20,7 +17,7 @@ use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
     id::{CartId, CheckoutId, UserId},
-    mongo::{Mongo, StoreError, schema, to_array, to_document},
+    mongo::{Mongo, StoreError, confirmed, schema, to_array, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
 
@@ -122,7 +119,7 @@ impl Checkouts {
         id: CheckoutId,
     ) -> Result<Option<Checkout>, StoreError> {
         let found = self.documents.find_one(doc! { "_id": id });
-        Ok(found.read_concern(ReadConcern::majority()).await?)
+        Ok(found.read_concern(confirmed()).await?)
     }
 
     /// Makes a change if the checkout still stands at `from`; `None` when another was first.

@@ -57,6 +57,15 @@ fn durable() -> WriteConcern {
         .build()
 }
 
+/// What a majority has, and no change of the primary takes back: for answers that write nothing of their own.
+#[must_use]
+pub fn confirmed() -> ReadConcern {
+    if planted(Plant::ReadsUnconfirmed) {
+        return ReadConcern::local();
+    }
+    ReadConcern::majority()
+}
+
 fn in_transactions() -> TransactionOptions {
     TransactionOptions::builder()
         .read_concern(ReadConcern::snapshot())
