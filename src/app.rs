@@ -33,7 +33,7 @@ use crate::{
     discounts::{self, Discounts},
     http::{Gate, RateLimits, Shared, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
-    mongo::{Mongo, StoreError, feed::Feed, pulse::Pulse, schema},
+    mongo::{Mongo, StoreError, feed::Feed, pulse::Pulse, schema, upgrades},
     my_data::{Eraser, Holders},
     orders::{self, Orders, Refunds},
     outbox::Outbox,
@@ -108,6 +108,15 @@ pub fn collections() -> Vec<schema::Collection> {
     .concat()
 }
 
+/// Brings the database to the shape that this release asks for.
+///
+/// # Errors
+/// When the database refuses a step.
+pub async fn prepare(mongo: &Mongo) -> Result<(), StoreError> {
+    schema::apply(mongo.database(), &collections()).await?;
+    upgrades::apply(mongo.database(), &checkout::upgrades()).await
+}
+
 /// Everything that requests share; cheap to clone.
 #[derive(Clone)]
 pub struct Shop {
@@ -156,7 +165,7 @@ impl Shop {
         metrics: Option<PrometheusHandle>,
     ) -> Result<Self, StartError> {
         let mongo = Mongo::connect(uri, &config.mongodb).await?;
-        schema::apply(mongo.database(), &collections()).await?;
+        prepare(&mongo).await?;
         let pulse = Pulse::start(uri).await?;
         let feed = Feed::open(uri, &config.mongodb.database, &fed()).await?;
         let tokens = Tokens::new(&config.auth);

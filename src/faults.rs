@@ -89,6 +89,8 @@ named! {
         IndexDropped = "index-dropped",
         /// Writes are confirmed by one member, unjournaled.
         WritesUnconfirmed = "writes-unconfirmed",
+        /// What a buyer or staff is shown may be what only one member has.
+        ReadsUnconfirmed = "reads-unconfirmed",
         /// A message that is repeated is stored again.
         InboxRepeats = "inbox-repeats",
         /// A capture is sent without its request id.

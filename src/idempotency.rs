@@ -17,17 +17,14 @@ use actix_web::{
 };
 use bson::{Bson, Document, doc, oid::ObjectId};
 use futures_util::TryStreamExt;
-use mongodb::{
-    Collection,
-    options::{ReadConcern, ReturnDocument},
-};
+use mongodb::{Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     faults::{Plant, Point, crash_point, planted},
     id::UserId,
-    mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
+    mongo::{Mongo, StoreError, confirmed, is_duplicate_key, schema, to_document},
     problem::{Code, Problem},
 };
 
@@ -212,7 +209,7 @@ impl Idempotency {
         let held = self
             .records
             .find_one(doc! { "_id": id })
-            .read_concern(ReadConcern::majority())
+            .read_concern(confirmed())
             .await
             .map_err(StoreError::from)?;
         let Some(held) = held else {

@@ -134,7 +134,8 @@ pub(crate) async fn facet_lists(
     };
     for name in attributes {
         facets.insert(
-            name,
+            // The name of a facet may hold no dot.
+            name.replace('.', "_"),
             vec![doc! { "$sortByCount": format!("$attributes.{name}") }],
         );
     }

@@ -25,6 +25,7 @@ mod simulation;
 mod staff;
 mod store;
 mod totals;
+mod upgrade;
 
 pub use erase::ErasedCheckouts;
 pub use error::{CheckoutError, ShortLine};
@@ -52,7 +53,7 @@ use crate::{
     config::Config,
     discounts::Discounts,
     id::UserId,
-    mongo::{Mongo, StoreError, schema},
+    mongo::{Mongo, StoreError, schema, upgrades::Upgrade},
     orders::Orders,
     payments::Payments,
 };
@@ -67,6 +68,12 @@ pub fn routes(table: &mut ServiceConfig) {
 #[must_use]
 pub fn collections() -> Vec<schema::Collection> {
     vec![store::collection()]
+}
+
+/// What has to be done to this room's documents of earlier releases.
+#[must_use]
+pub fn upgrades() -> Vec<Upgrade> {
+    upgrade::upgrades()
 }
 
 /// What the room needs of the others.

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use mongodb::{
-    ClientSession, Collection,
-    options::{ReadConcern, ReturnDocument},
-};
+use mongodb::{ClientSession, Collection, options::ReturnDocument};
 
 use super::{
     model::{CaptureRecord, Checkout, CheckoutStatus, EndReason},
@@ -20,7 +17,7 @@ use crate::{
     clock::Timestamp,
     faults::{Plant, planted},
     id::{CartId, CheckoutId, UserId},
-    mongo::{Mongo, StoreError, schema, to_array, to_document},
+    mongo::{Mongo, StoreError, confirmed, schema, to_array, to_document},
     payments::{CaptureId, ProviderOrder, ProviderOrderId},
 };
 
@@ -36,9 +33,12 @@ const OPEN: [&str; 3] = ["Preparing", "AwaitingApproval", "Capturing"];
 /// Statuses of checkouts that ended without an order.
 const WITHOUT_ORDER: [&str; 3] = ["Cancelled", "Expired", "Failed"];
 
+/// The collection of this store.
+pub(super) const NAME: &str = "checkouts";
+
 pub(super) fn collection() -> schema::Collection {
     schema::Collection {
-        name: "checkouts",
+        name: NAME,
         indexes: vec![
             schema::Index::unique("open_cart", doc! { "cart": 1 })
                 .only_where(doc! { "status": { "$in": OPEN.to_vec() } }),
@@ -86,16 +86,18 @@ fn literal(value: impl Into<Bson>) -> Document {
 fn changing(mut fields: Document) -> Vec<Document> {
     fields.insert("version", doc! { "$add": ["$version", 1_i64] });
     fields.insert("updated_at", "$$NOW");
+    vec![doc! { "$set": fields }, marked()]
+}
+
+/// Says of a checkout whether it wants looking after, as a stage of a pipeline.
+pub(super) fn marked() -> Document {
     let unfinished = doc! { "$or": [
         { "$in": ["$status", OPEN.to_vec()] },
         "$stock_open",
         "$capture_open",
         { "$in": [ReturnState::Due.as_str(), { "$ifNull": ["$returns.state", []] }] },
     ] };
-    vec![
-        doc! { "$set": fields },
-        doc! { "$set": { "unfinished": unfinished } },
-    ]
+    doc! { "$set": { "unfinished": unfinished } }
 }
 
 /// The checkout's returns and one more, in a pipeline.
@@ -106,7 +108,7 @@ fn and_returned(back: &Return) -> Result<Document, StoreError> {
 impl Checkouts {
     pub(super) fn new(mongo: &Mongo) -> Self {
         Self {
-            documents: mongo.database().collection("checkouts"),
+            documents: mongo.database().collection(NAME),
         }
     }
 
@@ -122,7 +124,7 @@ impl Checkouts {
         id: CheckoutId,
     ) -> Result<Option<Checkout>, StoreError> {
         let found = self.documents.find_one(doc! { "_id": id });
-        Ok(found.read_concern(ReadConcern::majority()).await?)
+        Ok(found.read_concern(confirmed()).await?)
     }
 
     /// Makes a change if the checkout still stands at `from`; `None` when another was first.

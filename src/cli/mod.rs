@@ -16,7 +16,6 @@ use crate::{
     mongo::{
         Mongo,
         embedded::{Embedded, EmbeddedError},
-        schema,
     },
     telemetry,
 };
@@ -239,6 +238,6 @@ async fn over_database(
 
 async fn connect(database: &Database, config: &Config) -> Result<Mongo, Failure> {
     let mongo = Mongo::connect(&database.uri, &config.mongodb).await?;
-    schema::apply(mongo.database(), &app::collections()).await?;
+    app::prepare(&mongo).await?;
     Ok(mongo)
 }

@@ -11,6 +11,7 @@ mod once;
 pub mod pulse;
 pub mod reads;
 pub mod schema;
+pub mod upgrades;
 
 use std::time::Duration;
 
@@ -54,6 +55,15 @@ fn durable() -> WriteConcern {
         .w(Acknowledgment::Majority)
         .journal(true)
         .build()
+}
+
+/// What a majority has, and no change of the primary takes back: for answers that write nothing of their own.
+#[must_use]
+pub fn confirmed() -> ReadConcern {
+    if planted(Plant::ReadsUnconfirmed) {
+        return ReadConcern::local();
+    }
+    ReadConcern::majority()
 }
 
 fn in_transactions() -> TransactionOptions {

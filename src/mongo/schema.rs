@@ -149,7 +149,7 @@ async fn apply_one(database: &Database, collection: &Collection) -> Result<(), S
     Ok(())
 }
 
-fn has_code(error: &mongodb::error::Error, codes: &[i32]) -> bool {
+pub(super) fn has_code(error: &mongodb::error::Error, codes: &[i32]) -> bool {
     matches!(error.kind.as_ref(), ErrorKind::Command(command) if codes.contains(&command.code))
 }
 

@@ -410,7 +410,12 @@ async fn bombs_that_unpack_to_gigabytes() {
     let hall = Hall::open().await;
     hall.shop.product(&hall.admin, "MUG", 900, 10).await;
     let before = memory_kib(hall.shop.server.pid());
-    for (kind, byte) in [(CSV, b'a'), (CSV, b'"'), (JSON_LINES, b' ')] {
+    for (kind, byte) in [
+        (CSV, b'a'),
+        (CSV, b'"'),
+        (JSON_LINES, b' '),
+        (JSON_LINES, b'\n'),
+    ] {
         let began = Instant::now();
         let job = hall.import(kind, bomb(byte, 1_024)).await;
         let (state, took) = (&job["state"], began.elapsed());

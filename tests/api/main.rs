@@ -41,4 +41,5 @@ mod refresh;
 mod returns;
 mod round_trip;
 mod support;
+mod upgrade;
 mod webhooks;

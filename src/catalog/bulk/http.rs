@@ -1,6 +1,6 @@
 //! Bulk edits over HTTP.
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header::LOCATION, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     accounts::Staff,
     audit::{Action, Actor, Entry, Subject, difference},
-    catalog::{Catalog, CatalogError, index::SearchQuery, progress},
+    catalog::{Catalog, CatalogError, index::SearchQuery, progress, progress::Jobs},
     clock::Timestamp,
     http::Body,
     id::{BulkEditId, ProductId, UserId},
@@ -53,7 +53,7 @@ struct BulkEditRequest {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = BulkEditJob)]
 #[serde(rename_all = "camelCase")]
-struct JobView {
+pub(in crate::catalog) struct JobView {
     id: BulkEditId,
     filter: String,
     #[schema(value_type = Object)]
@@ -168,6 +168,25 @@ async fn view(catalog: &Catalog, job: BulkJob) -> Result<JobView, Problem> {
     })
 }
 
+impl progress::JobView for JobView {
+    fn is_over(&self) -> bool {
+        self.state.is_over()
+    }
+}
+
+/// Bulk edits.
+impl Jobs for Catalog {
+    type Id = BulkEditId;
+    type View = JobView;
+
+    async fn look(&self, id: BulkEditId) -> Result<Option<JobView>, Problem> {
+        match self.shared.bulk.find(id).await? {
+            Some(job) => Ok(Some(view(self, job).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
 async fn found(catalog: &Catalog, id: BulkEditId) -> Result<BulkJob, Problem> {
     let found = catalog.shared.bulk.find(id).await?;
     found.ok_or_else(Problem::not_found)
@@ -252,9 +271,7 @@ async fn begin_bulk_edit(
     catalog.shared.bulk.begin(&job, &products).await?;
     catalog.shared.wake.notify_one();
     let place = format!("/api/admin/bulk-edits/{}", job.id);
-    Ok(HttpResponse::Accepted()
-        .insert_header((LOCATION, place))
-        .json(view(&catalog, job).await?))
+    Ok(progress::begun(place, &view(&catalog, job).await?))
 }
 
 async fn log(
@@ -284,8 +301,7 @@ async fn show_bulk_edit(
     id: web::Path<BulkEditId>,
     catalog: web::Data<Catalog>,
 ) -> Result<web::Json<JobView>, Problem> {
-    let job = found(&catalog, id.into_inner()).await?;
-    Ok(web::Json(view(&catalog, job).await?))
+    progress::show(&**catalog, id.into_inner()).await
 }
 
 /// Follows a bulk edit as server-sent events: `progress` with the job whenever it has moved on, and a last
@@ -303,17 +319,7 @@ async fn follow_bulk_edit(
     id: web::Path<BulkEditId>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    found(&catalog, id).await?;
-    let stopping = catalog.shared.stopping.clone();
-    Ok(progress::stream(stopping, async move || {
-        let job = found(&catalog, id).await?;
-        let over = job.state.is_over();
-        Ok((
-            serde_json::to_value(view(&catalog, job).await?).map_err(Problem::internal)?,
-            over,
-        ))
-    }))
+    progress::follow(&catalog, catalog.clone(), id.into_inner()).await
 }
 
 /// Puts back what a bulk edit has changed, as a job; what somebody has changed since is kept and named.

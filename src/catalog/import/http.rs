@@ -1,10 +1,6 @@
 //! Import and export over HTTP: the body is spooled to a file, the job runs beside the requests.
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{CONTENT_TYPE, LOCATION},
-    post, web,
-};
+use actix_web::{HttpRequest, HttpResponse, get, http::header::CONTENT_TYPE, post, web};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
@@ -17,7 +13,10 @@ use super::{
 use crate::{
     accounts::Staff,
     audit::{Action, Actor, ChangeView},
-    catalog::{Catalog, progress},
+    catalog::{
+        Catalog, progress,
+        progress::{JobView, Jobs},
+    },
     clock::Timestamp,
     config::config_folder,
     http::Params,
@@ -50,7 +49,7 @@ struct ImportQuery {
 /// An import, as staff see it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ImportView {
+pub(in crate::catalog) struct ImportView {
     job_id: ImportId,
     name: String,
     state: ImportState,
@@ -111,6 +110,21 @@ impl From<ImportJob> for ImportView {
     }
 }
 
+impl JobView for ImportView {
+    fn is_over(&self) -> bool {
+        self.state != ImportState::Running
+    }
+}
+
+impl Jobs for Importer {
+    type Id = ImportId;
+    type View = ImportView;
+
+    async fn look(&self, id: ImportId) -> Result<Option<ImportView>, Problem> {
+        Ok(self.job(id).await?.map(Into::into))
+    }
+}
+
 /// Imports products as a job: JSON Lines (`application/x-ndjson`) or CSV (`text/csv`), plain or gzip.
 ///
 /// Rows are upserted by SKU. A bad row is reported and the rest goes on. The file is kept until the import
@@ -159,9 +173,7 @@ async fn begin_import(
     let view = ImportView::from(importer.begin_stored(&plan).await?);
     catalog.shared.wake.notify_one();
     let place = format!("/api/products/import/{}", view.job_id);
-    Ok(HttpResponse::Accepted()
-        .insert_header((LOCATION, place))
-        .json(view))
+    Ok(progress::begun(place, &view))
 }
 
 fn format_of(request: &HttpRequest) -> Result<Format, Problem> {
@@ -238,11 +250,7 @@ async fn show_import(
     id: web::Path<ImportId>,
     importer: web::Data<Importer>,
 ) -> Result<web::Json<ImportView>, Problem> {
-    let job = importer
-        .job(id.into_inner())
-        .await?
-        .ok_or_else(Problem::not_found)?;
-    Ok(web::Json(job.into()))
+    progress::show(&**importer, id.into_inner()).await
 }
 
 /// Follows an import as server-sent events: `progress` with the job whenever it has moved on, and a last
@@ -265,15 +273,7 @@ async fn follow_import(
     importer: web::Data<Importer>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    importer.job(id).await?.ok_or_else(Problem::not_found)?;
-    let stopping = catalog.shared.stopping.clone();
-    Ok(progress::stream(stopping, async move || {
-        let job = importer.job(id).await?.ok_or_else(Problem::not_found)?;
-        let over = job.state != ImportState::Running;
-        let view = serde_json::to_value(ImportView::from(job)).map_err(Problem::internal)?;
-        Ok((view, over))
-    }))
+    progress::follow(&catalog, importer, id.into_inner()).await
 }
 
 /// The form of an export.

@@ -84,6 +84,7 @@ impl Rows {
 
 fn next_line(input: &mut Input, line: &mut u64) -> io::Result<Option<Row>> {
     loop {
+        skip_blank(input, line)?;
         let mut bytes = Vec::new();
         let limit = u64::try_from(MAX_ROW).unwrap_or(u64::MAX).saturating_add(1);
         let read = input.by_ref().take(limit).read_until(b'\n', &mut bytes)?;
@@ -110,6 +111,25 @@ fn next_line(input: &mut Input, line: &mut u64) -> io::Result<Option<Row>> {
                 line: *line,
                 value: parse(*line, text),
             }));
+        }
+    }
+}
+
+/// Goes past white space between rows, whole buffers at a time: a file of nothing else is a row for each byte
+/// otherwise. Counts the lines that end in it.
+fn skip_blank(input: &mut Input, line: &mut u64) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let (mut blank, mut ended) = (0_usize, 0_u64);
+        for byte in buffer.iter().take_while(|byte| byte.is_ascii_whitespace()) {
+            blank += 1;
+            ended += u64::from(*byte == b'\n');
+        }
+        let is_past = blank < buffer.len() || buffer.is_empty();
+        input.consume(blank);
+        *line = line.saturating_add(ended);
+        if is_past {
+            return Ok(());
         }
     }
 }
@@ -185,6 +205,20 @@ mod tests {
                 (6, ok("{\"a\":2}")),
             ]
         );
+    }
+
+    #[test]
+    fn lines_are_counted_across_any_run_of_blank_ones() {
+        let blank = [b"\n".repeat(100_000), b" \r\n\t\n".to_vec()].concat();
+        let text = [&blank[..], b" {\"a\":1} \n", &blank, b"{bad\n", &blank].concat();
+        assert_eq!(
+            read(text, Format::JsonLines),
+            [
+                (100_003, Ok("{\"a\":1}".to_owned())),
+                (200_006, Err("not_json".to_owned())),
+            ]
+        );
+        assert!(read(blank, Format::JsonLines).is_empty());
     }
 
     #[test]

@@ -14,10 +14,7 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use futures_util::FutureExt;
-use mongodb::{
-    ClientSession, Collection,
-    options::{ReadConcern, ReturnDocument},
-};
+use mongodb::{ClientSession, Collection, options::ReturnDocument};
 use serde::{Deserialize, Serialize};
 
 pub use erase::ErasedOrders;
@@ -41,7 +38,7 @@ use crate::{
     http::IfMatch,
     id::{OrderId, RefundId, UserId},
     money::Money,
-    mongo::{Mongo, StoreError, schema, to_array, to_document},
+    mongo::{Mongo, StoreError, confirmed, schema, to_array, to_document},
     payments::{CaptureId, Dispute, ProviderRefundId},
 };
 
@@ -243,7 +240,7 @@ impl Orders {
     /// When the database cannot be read.
     pub async fn find(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
         let found = self.documents.find_one(doc! { "_id": id });
-        Ok(found.read_concern(ReadConcern::majority()).await?)
+        Ok(found.read_concern(confirmed()).await?)
     }
 
     /// The order that a capture paid. Index used: `capture`.
