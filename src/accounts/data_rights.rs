@@ -22,7 +22,7 @@ const COLLECTION: &str = "erasures";
 const CLAIM: Duration = Duration::from_secs(10);
 /// How long after the first look a row stays open at least: a request that was under way, or another node that
 /// had not heard of the end of the sign-in, may have written something meanwhile.
-const WATCH: Duration = Duration::from_secs(60);
+const WATCH: Duration = Duration::from_mins(1);
 
 /// A person who has been removed: the id that other rooms still know, and when. By the database's clock it is
 /// also noted when the other rooms were first looked at, when next, and when all was done.

@@ -99,10 +99,9 @@ async fn buy(shop: &TestShop, admin: &Client, person: &Client, product: &Value) 
     let cart = put_in(person, product, 4).await;
     let checkout = check_out(person, &cart).await;
     approve(shop, &checkout).await;
-    let wish = json!({ "checkoutId": checkout["id"] });
+    let (key, wish) = (canary("Order"), json!({ "checkoutId": checkout["id"] }));
     eventually("the order", || async {
-        let answer = person.post_with_key("/api/orders", &canary("Order"), &wish);
-        let answer = answer.await;
+        let answer = person.post_with_key("/api/orders", &key, &wish).await;
         (answer.status < 300).then_some(())
     })
     .await;

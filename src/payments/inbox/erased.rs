@@ -1,18 +1,19 @@
 //! Messages about people who had themselves erased: what came before is reduced then, what comes later when
 //! it is followed. What stays is what the shop reads of a message, so that one can be followed again.
 
-use bson::doc;
+use bson::{Binary, doc};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Inbox,
-    model::State,
-    store::{MessageDocument, Messages},
+    model::{Kind, State},
+    store::{MessageDocument, Messages, generic},
 };
 use crate::{
     clock::Timestamp,
     mongo::{StoreError, is_duplicate_key, schema},
+    payments::paypal::person,
 };
 
 /// The name of the collection of what erased people's messages are about.
@@ -32,6 +33,27 @@ pub(super) fn collection() -> schema::Collection {
         name: COLLECTION,
         indexes: Vec::new(),
         validator: None,
+    }
+}
+
+impl MessageDocument {
+    /// Whether the body may be reduced: a webhook's signature was judged when it came, but an IPN message is
+    /// verified by its whole body, later.
+    pub(super) fn may_be_reduced(&self, state: State) -> bool {
+        match self.kind {
+            Kind::Webhook => true,
+            Kind::Ipn => self.vouched_for || state != State::Pending,
+        }
+    }
+
+    /// The body without the person.
+    pub(super) fn body_without_person(&self) -> Binary {
+        let body = &self.body.bytes;
+        let bytes = match self.kind {
+            Kind::Webhook => person::event_without_person(body),
+            Kind::Ipn => person::ipn_without_person(body),
+        };
+        generic(bytes)
     }
 }
 

@@ -80,28 +80,8 @@ pub(super) struct MessageDocument {
     pub(super) about: Vec<String>,
 }
 
-impl MessageDocument {
-    /// Whether the body may be reduced: a webhook's signature was judged when it came, but an IPN message is
-    /// verified by its whole body, later.
-    pub(super) fn may_be_reduced(&self, state: State) -> bool {
-        match self.kind {
-            Kind::Webhook => true,
-            Kind::Ipn => self.vouched_for || state != State::Pending,
-        }
-    }
-
-    /// The body without the person.
-    pub(super) fn body_without_person(&self) -> Binary {
-        let body = &self.body.bytes;
-        let bytes = match self.kind {
-            Kind::Webhook => person::event_without_person(body),
-            Kind::Ipn => person::ipn_without_person(body),
-        };
-        generic(bytes)
-    }
-}
-
-fn generic(bytes: Vec<u8>) -> Binary {
+/// Bytes as stored.
+pub(super) fn generic(bytes: Vec<u8>) -> Binary {
     Binary {
         subtype: BinarySubtype::Generic,
         bytes,

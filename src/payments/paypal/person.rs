@@ -147,15 +147,15 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                match value {
-                    Value::String(text) if name == "href" => {
+                if let Some(text) = value.as_str() {
+                    if name == "href" {
                         let ids = text.split('/').filter(|part| is_provider_id(part));
                         found.extend(ids.map(str::to_owned));
-                    }
-                    Value::String(text) if REFERENCES.contains(&name.as_str()) => {
+                    } else if REFERENCES.contains(&name.as_str()) {
                         note(text, found);
                     }
-                    other => collect(other, found),
+                } else {
+                    collect(value, found);
                 }
             }
         }
