@@ -112,6 +112,8 @@ impl Load {
                 || status.starts_with("503")
                 || status.starts_with("409 request_in_progress")
                 || status.starts_with("409 checkout_closed")
+                || status.starts_with("409 cart_changed")
+                || status.starts_with("409 cart_empty")
         };
         assert!(statuses.keys().all(|status| known(status)), "{statuses:?}");
     }
@@ -138,8 +140,9 @@ impl Load {
         let code = body["code"].as_str().unwrap_or_default();
         let kind = format!("{status} {code}").trim().to_owned();
         *self.statuses.borrow_mut().entry(kind).or_default() += 1;
-        if code == "checkout_closed" {
-            // An earlier try was cut short, and its checkout ended by itself: told once more, and for good.
+        if matches!(code, "checkout_closed" | "cart_changed" | "cart_empty") {
+            // An earlier try was cut short, and its checkout ended by itself; or goods of which it was not known
+            // whether they went into the cart came after those that were: told once more, and for good.
             return Some(Value::Null);
         }
         status.starts_with('2').then(|| {

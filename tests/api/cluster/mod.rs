@@ -115,7 +115,8 @@ async fn primaries_killed_under_load_lose_nothing_that_was_acknowledged() {
         load.statuses()
     );
     load.assert_success_or_503();
-    assert!(reads.ok * 100 >= reads.all * 99, "{reads:?}");
+    // A product whose stock changed just before is not shown until it can be read again.
+    assert!(reads.ok * 100 >= reads.all * 96, "{reads:?}");
     assert!(*worst < PATIENCE / 4, "{gaps:?}");
     assert_books_are_in_order(&cluster, &load);
 }
