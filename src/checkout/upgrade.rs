@@ -22,7 +22,6 @@ pub(super) fn upgrades() -> Vec<Upgrade> {
                 { "unfinished": { "$exists": false } },
                 { "refund_due": { "$exists": true } },
             ] },
-            by: "created",
             change: vec![
                 doc! { "$set": {
                     "returns": with_former_refund(),

@@ -14,6 +14,9 @@ const NAMESPACE_EXISTS: i32 = 48;
 /// The collection is not there.
 const NAMESPACE_NOT_FOUND: i32 = 26;
 
+/// The collection has no such index.
+pub(super) const INDEX_NOT_FOUND: i32 = 27;
+
 /// The index exists with other options, or other keys.
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
@@ -140,7 +143,12 @@ async fn apply_one(database: &Database, collection: &Collection) -> Result<(), S
             Ok(_) => {}
             // An earlier release declared it otherwise.
             Err(error) if has_code(&error, &INDEX_CONFLICTS) => {
-                documents.drop_index(index.name).await?;
+                match documents.drop_index(index.name).await {
+                    Ok(()) => {}
+                    // Another node starts as well.
+                    Err(error) if has_code(&error, &[INDEX_NOT_FOUND]) => {}
+                    Err(error) => return Err(error.into()),
+                }
                 documents.create_index(index.model()).await?;
             }
             Err(error) => return Err(error.into()),

@@ -15,8 +15,6 @@ use super::{StoreError, schema};
 
 /// The collection is not there.
 const NAMESPACE_NOT_FOUND: i32 = 26;
-/// The collection has no such index.
-const INDEX_NOT_FOUND: i32 = 27;
 /// The document of what is done.
 const DONE: &str = "upgrades";
 
@@ -38,13 +36,11 @@ pub struct Upgrade {
 pub struct Fill {
     /// Those documents; none of them after `change`.
     pub former: Document,
-    /// The declared index by which they are gone through: it has every document.
-    pub by: &'static str,
     /// The change, as a pipeline.
     pub change: Vec<Document>,
 }
 
-/// Does what is not done yet; after [`schema::apply`], whose indexes it goes by.
+/// Does what is not done yet; after [`schema::apply`].
 ///
 /// # Errors
 /// When the server refuses a step.
@@ -69,10 +65,11 @@ pub async fn apply(database: &Database, upgrades: &[Upgrade]) -> Result<(), Stor
 
 async fn apply_one(database: &Database, upgrade: &Upgrade) -> Result<(), StoreError> {
     let documents = database.collection::<Document>(upgrade.collection);
-    let Fill { former, by, change } = upgrade.fill.clone();
+    let Fill { former, change } = upgrade.fill.clone();
     let filled = documents
         .update_many(former, change)
-        .hint(Hint::Name(by.to_owned()))
+        // The one index that another node, which starts as well, does not make anew meanwhile.
+        .hint(Hint::Name("_id_".to_owned()))
         .await?;
     if filled.matched_count > 0 {
         tracing::info!(
@@ -85,7 +82,8 @@ async fn apply_one(database: &Database, upgrade: &Upgrade) -> Result<(), StoreEr
         match documents.drop_index(*name).await {
             Ok(()) => {}
             // Never made here, or dropped by another node.
-            Err(error) if schema::has_code(&error, &[NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND]) => {}
+            Err(error)
+                if schema::has_code(&error, &[NAMESPACE_NOT_FOUND, schema::INDEX_NOT_FOUND]) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -106,7 +104,6 @@ mod tests {
             collection: "things",
             fill: Fill {
                 former: doc! { "colour": { "$exists": false } },
-                by: "_id_",
                 change: vec![doc! { "$set": { "colour": "$paint", "changes": {
                     "$add": [{ "$ifNull": ["$changes", 0] }, 1],
                 } } }],
