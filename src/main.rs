@@ -34,7 +34,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match System::with_tokio_rt(|| runtime).block_on(cli::run(cli)) {
+    let system = System::with_tokio_rt(|| runtime);
+    let done = system.block_on(cli::run(cli));
+    // Not taken apart: a cursor that the driver still closes in the background would be cut off, and the driver
+    // panics about that. The process ends in a moment.
+    std::mem::forget(system);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bodega: {error}");
