@@ -73,6 +73,12 @@ async fn what_was_paid_under_an_earlier_release_becomes_an_order_or_goes_back() 
     .await;
 
     take_another_amount(&shop.paypal()).await;
+    // A sweep that still looks at the first capture may meet the fault that is meant for the second.
+    let looks = json!({ "operation": "show_capture", "fault": "wrong_amount", "count": 5 });
+    shop.paypal()
+        .post("/control/faults", &looks)
+        .await
+        .expect(200);
     let refusing = json!({ "operation": "refund", "fault": "status", "count": 1000 });
     shop.paypal()
         .post("/control/faults", &refusing)
