@@ -104,6 +104,25 @@ pub fn decode_cursor<K: DeserializeOwned>(list: &str, cursor: &str) -> Result<K,
     }
 }
 
+/// Cuts `rows`, of which one more was read than the page of `list` may have, down to the page. Where the next one
+/// begins, by the `key` of the last row; `None` where there is none.
+///
+/// # Errors
+/// 500 when the key cannot be encoded, which is our fault.
+pub fn cut<'r, R, K: Serialize>(
+    list: &str,
+    rows: &'r mut Vec<R>,
+    limit: Limit,
+    key: impl FnOnce(&'r R) -> K,
+) -> Result<Option<String>, Problem> {
+    if rows.len() <= limit.row_count() {
+        return Ok(None);
+    }
+    rows.truncate(limit.row_count());
+    let last = rows.last().map(key);
+    last.map(|key| encode_cursor(list, key)).transpose()
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -119,6 +138,18 @@ pub struct Page<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_names_the_next_one_only_where_there_is_one() {
+        let two = Limit::parse(2).unwrap();
+        let mut rows = vec!["a", "b"];
+        assert_eq!(cut("letters", &mut rows, two, |row| *row).unwrap(), None);
+        rows.push("c");
+        let next = cut("letters", &mut rows, two, |row| *row).unwrap();
+        assert_eq!(rows, ["a", "b"]);
+        let next: String = decode_cursor("letters", &next.unwrap()).unwrap();
+        assert_eq!(next, "b");
+    }
 
     #[test]
     fn a_cursor_comes_back_from_its_own_list_only() {

@@ -15,7 +15,7 @@ use crate::{
     clock::Timestamp,
     http::{Params, invalid_parameter},
     id::UserId,
-    page::{Limit, decode_cursor, encode_cursor},
+    page::{Limit, cut, decode_cursor},
     problem::{Problem, ProblemBody},
 };
 
@@ -187,12 +187,9 @@ async fn list_audit(
     };
     let rows = wanted.limit.rows().saturating_add(1);
     let mut entries = audit.page(&filter, after, rows).await?;
-    let more = entries.len() > wanted.limit.row_count();
-    entries.truncate(wanted.limit.row_count());
-    let next_cursor = match entries.last().filter(|_| more) {
-        Some(last) => Some(encode_cursor(LIST, (last.at.millis(), last.id))?),
-        None => None,
-    };
+    let next_cursor = cut(LIST, &mut entries, wanted.limit, |last| {
+        (last.at.millis(), last.id)
+    })?;
     Ok(web::Json(AuditPage {
         items: entries.into_iter().map(Into::into).collect(),
         next_cursor,

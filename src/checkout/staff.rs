@@ -15,7 +15,7 @@ use crate::{
     http::Params,
     id::{CheckoutId, OrderId, UserId},
     money::Money,
-    page::{Limit, Page, decode_cursor, encode_cursor},
+    page::{Limit, Page, cut, decode_cursor},
     problem::{Problem, ProblemBody},
 };
 
@@ -136,13 +136,9 @@ async fn list_failed_returns(
     let checkouts = &checkouting.settlement.checkouts;
     let rows = query.limit.rows() + 1;
     let mut found = checkouts.with_failed_returns(after, rows).await?;
-    let more = found.len() > query.limit.row_count();
-    found.truncate(query.limit.row_count());
-    let next_cursor = found
-        .last()
-        .filter(|_| more)
-        .map(|last| encode_cursor(LIST, (last.updated_at.millis(), last.id)))
-        .transpose()?;
+    let next_cursor = cut(LIST, &mut found, query.limit, |last| {
+        (last.updated_at.millis(), last.id)
+    })?;
     Ok(web::Json(Page {
         total: checkouts.count_failed_returns().await?,
         items: found.into_iter().map(Into::into).collect(),

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     http::{Body, IfMatch, Params, etag},
     money::{Currency, MAX_AMOUNT, Money},
-    page::{Limit, Page, decode_cursor, encode_cursor},
+    page::{Limit, Page, cut, decode_cursor},
     problem::{Code, FieldError, Problem, ProblemBody},
 };
 
@@ -288,12 +288,7 @@ async fn list_discounts(
     let mut found = discounts
         .page(after.as_ref(), wanted.limit.rows() + 1)
         .await?;
-    let more = found.len() > wanted.limit.row_count();
-    found.truncate(wanted.limit.row_count());
-    let next_cursor = match found.last().filter(|_| more) {
-        Some(last) => Some(encode_cursor(LIST, &last.code)?),
-        None => None,
-    };
+    let next_cursor = cut(LIST, &mut found, wanted.limit, |last| &last.code)?;
     Ok(web::Json(Page {
         items: found.into_iter().map(DiscountAnswer::from).collect(),
         next_cursor,

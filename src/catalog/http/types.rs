@@ -19,7 +19,7 @@ use crate::{
         model::{InvalidTypeId, ProductType, TypeId, WriteProductType},
     },
     http::{Body, IfMatch, Params, etag, invalid_parameter, read_at_most},
-    page::{Limit, Page, decode_cursor, encode_cursor},
+    page::{Limit, Page, cut, decode_cursor},
     problem::{Code, Problem, ProblemBody},
 };
 
@@ -80,12 +80,7 @@ pub(super) async fn list_types(
         None => true,
     });
     let mut items: Vec<&Arc<ProductType>> = rest.take(wanted.limit.row_count() + 1).collect();
-    let more = items.len() > wanted.limit.row_count();
-    items.truncate(wanted.limit.row_count());
-    let next_cursor = match items.last().filter(|_| more) {
-        Some(last) => Some(encode_cursor(LIST, last.id.as_str())?),
-        None => None,
-    };
+    let next_cursor = cut(LIST, &mut items, wanted.limit, |last| last.id.as_str())?;
     Ok(HttpResponse::Ok().json(Page {
         items: items
             .into_iter()

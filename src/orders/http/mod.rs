@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     http::invalid_parameter,
-    page::{Limit, Page, decode_cursor, encode_cursor},
+    page::{Limit, Page, cut, decode_cursor},
     problem::{Code, Problem},
 };
 
@@ -50,13 +50,8 @@ async fn page_of(
         .transpose()?;
     let mut rows = orders.list(filter, after, limit.rows() + 1).await?;
     let total = orders.count(filter).await?;
-    let more = rows.len() > limit.row_count();
-    rows.truncate(limit.row_count());
-    let last = rows.last().filter(|_| more);
     Ok(Page {
-        next_cursor: last
-            .map(|order| encode_cursor(list, Place::of(order)))
-            .transpose()?,
+        next_cursor: cut(list, &mut rows, limit, Place::of)?,
         items: rows
             .iter()
             .map(|order| OrderView::of(order, for_staff))

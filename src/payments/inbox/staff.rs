@@ -13,7 +13,7 @@ use crate::{
     accounts::Staff,
     clock::Timestamp,
     http::Params,
-    page::{Limit, Page, decode_cursor, encode_cursor},
+    page::{Limit, Page, cut, decode_cursor},
     problem::{Problem, ProblemBody},
 };
 
@@ -137,13 +137,9 @@ async fn list_messages(
         .messages
         .list(query.state, after.as_ref(), rows + 1)
         .await?;
-    let more = messages.len() > query.limit.row_count();
-    messages.truncate(query.limit.row_count());
-    let next_cursor = messages
-        .last()
-        .filter(|_| more)
-        .map(|last| encode_cursor(&list, (last.received_at.millis(), &last.id)))
-        .transpose()?;
+    let next_cursor = cut(&list, &mut messages, query.limit, |last| {
+        (last.received_at.millis(), &last.id)
+    })?;
     Ok(web::Json(Page {
         total: inbox.messages.count(query.state).await?,
         items: messages.into_iter().map(InboxMessage::from).collect(),
