@@ -104,25 +104,6 @@ async fn at_rest(nodes: &[Client], checkout: &Value, end: End) -> Value {
     .await
 }
 
-/// The books, with the provider's journal beside them.
-fn assert_books_are_in_order(shop: &TestShop, more: &[&str]) {
-    let journal = shop.simulator.url.clone();
-    let check = [
-        &[
-            "check",
-            "--invariants",
-            "--journal",
-            &journal,
-            "--wait",
-            "30",
-        ],
-        more,
-    ]
-    .concat();
-    let (clean, said) = shop.command(&check, "");
-    assert!(clean, "{said}");
-}
-
 /// Watches a node and starts it again when it has died; says when it was back, and how long that took.
 async fn revive(shop: &mut TestShop) -> (Instant, Duration) {
     let began = Instant::now();
@@ -202,7 +183,7 @@ async fn die_at(point: &str, end: End) {
             assert_eq!(last["status"], "REFUNDED", "{point}");
         }
     }
-    assert_books_are_in_order(&shop, &[]);
+    shop.assert_books_are_in_order(&[]);
 }
 
 macro_rules! points {
@@ -314,5 +295,5 @@ async fn nodes_killed_at_random_under_purchases_lose_nothing() {
         "{kills} kills under {buyers} buyers: {orders} orders, ready again in {slowest:?} at most"
     );
     assert!(orders >= buyers, "somebody has bought");
-    assert_books_are_in_order(&shop, &["--acks", acks.path().to_str().unwrap()]);
+    shop.assert_books_are_in_order(&["--acks", acks.path().to_str().unwrap()]);
 }

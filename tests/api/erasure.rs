@@ -196,20 +196,6 @@ async fn until_followed(admin: &Client) {
     .await;
 }
 
-fn assert_books_are_in_order(shop: &TestShop) {
-    let journal = shop.simulator.url.clone();
-    let check = [
-        "check",
-        "--invariants",
-        "--journal",
-        &journal,
-        "--wait",
-        "30",
-    ];
-    let (clean, said) = shop.command(&check, "");
-    assert!(clean, "{said}");
-}
-
 #[actix_web::test]
 async fn nobody_is_left_but_the_books_once_an_account_is_erased() {
     let log = std::env::temp_dir().join(format!("erasure-{}.log", bson::oid::ObjectId::new()));
@@ -310,7 +296,7 @@ async fn nobody_is_left_but_the_books_once_an_account_is_erased() {
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert!(!holds_canary(again.text.as_bytes()), "{}", again.text);
 
-    assert_books_are_in_order(&shop);
+    shop.assert_books_are_in_order(&[]);
     let log_of_shop = std::fs::read(&log).unwrap();
     assert!(!log_of_shop.is_empty());
     assert!(!holds_canary(&log_of_shop), "{}", log.display());
@@ -351,5 +337,5 @@ async fn an_erasure_cut_short_goes_on_after_the_next_start() {
         (open.await.unwrap() == 0).then_some(())
     })
     .await;
-    assert_books_are_in_order(&shop);
+    shop.assert_books_are_in_order(&[]);
 }

@@ -62,16 +62,9 @@ async fn lived() -> Lived {
 }
 
 impl Lived {
-    /// Whether the books are in order, and all that the checker says.
-    fn check(&self, more: &[&str]) -> (bool, String) {
-        let journal = self.shop.simulator.url.clone();
-        let arguments = [&["check", "--invariants", "--journal", &journal], more].concat();
-        self.shop.command(&arguments, "")
-    }
-
     /// The violations of each invariant, as printed.
     fn violations(&self, more: &[&str]) -> Vec<(String, u64)> {
-        let (clean, said) = self.check(more);
+        let (clean, said) = self.shop.check_books(more);
         let found: Vec<(String, u64)> = said
             .lines()
             .filter(|line| line.ends_with(" violations") && line.starts_with('I'))
@@ -95,7 +88,7 @@ impl Lived {
 #[actix_web::test]
 async fn the_books_of_a_healthy_shop_are_in_order() {
     let lived = lived().await;
-    let (clean, said) = lived.check(&["--wait", "30"]);
+    let (clean, said) = lived.shop.check_books(&["--wait", "30"]);
     assert!(clean, "{said}");
     for line in said.lines().filter(|line| line.starts_with('I')) {
         let looked_at: u64 = line
@@ -261,7 +254,7 @@ fn other_plants(order: ObjectId) -> Vec<Plant> {
 #[actix_web::test]
 async fn each_broken_invariant_is_named() {
     let mut lived = lived().await;
-    let (clean, said) = lived.check(&["--wait", "30"]);
+    let (clean, said) = lived.shop.check_books(&["--wait", "30"]);
     assert!(clean, "{said}");
     // Nobody mends what is broken now.
     lived.shop.server.kill();
@@ -373,7 +366,7 @@ async fn what_clients_have_kept_is_compared() {
         assert_eq!(found, [(invariant.to_owned(), 1)], "{line}");
     }
     write(&[json!({ "kind": "order" })]);
-    let (clean, said) = lived.check(&["--acks", path]);
+    let (clean, said) = lived.shop.check_books(&["--acks", path]);
     assert!(!clean && said.contains("acknowledgement 1"), "{said}");
     std::fs::remove_file(&file).unwrap();
 }

@@ -201,17 +201,7 @@ fn amount(line: &Value) -> i64 {
 /// Compares the shop's orders with PayPal's journal: money once, and no order without; and has the
 /// checker judge everything else.
 pub(super) async fn books_agree(shop: &TestShop, admin: &Client) {
-    let journal = &shop.simulator.url;
-    let check = [
-        "check",
-        "--invariants",
-        "--journal",
-        journal,
-        "--wait",
-        "30",
-    ];
-    let (clean, said) = shop.command(&check, "");
-    assert!(clean, "{said}");
+    shop.assert_books_are_in_order(&[]);
     let mut lines = shop.journal("capture").await;
     lines.extend(shop.journal("capture.updated").await);
     let captures = latest(&lines);

@@ -2,6 +2,7 @@
 //! replica set, a PayPal simulator of its own.
 
 mod acks;
+mod books;
 mod broker;
 mod client;
 mod cluster;
