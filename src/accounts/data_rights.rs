@@ -154,6 +154,7 @@ impl Accounts {
         tracing::info!(user.id = %user, "a person was erased");
         Ok(rooms.sessions.refuse_ended(user).await?)
     }
+
     /// Waits until somebody is erased at this node.
     pub async fn erasure_wanted(&self) {
         self.0.erasing.notified().await;
