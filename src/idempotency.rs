@@ -4,7 +4,7 @@
 //! run cut short by a crash is taken up again rather than repeated. Only success is kept: a refusal
 //! has changed nothing and is judged anew. Records live seven days, longer than any client retries.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{future::Future, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     faults::{Plant, Point, crash_point, planted},
     id::UserId,
-    mongo::{Mongo, StoreError, confirmed, is_duplicate_key, schema, to_document},
+    mongo::{Mongo, StoreError, confirmed, is_duplicate_key, lease::holding, schema, to_document},
     problem::{Code, Problem},
 };
 
@@ -146,33 +146,28 @@ impl Idempotency {
         let fingerprint = format!("{:x}", Sha256::digest(&body));
         match self.begin(&id, scope, &fingerprint).await? {
             Begun::Replay(answer) => Ok(replay(&answer)),
-            Begun::Run(subject) => match self.hold_during(&id, Box::pin(work(subject))).await {
-                Ok(response) => {
-                    crash_point(Point::Response);
-                    self.finish(&id, response).await
-                }
-                Err(refused) => {
-                    self.unlock(&id).await?;
-                    Err(refused)
-                }
-            },
-        }
-    }
-
-    /// Awaits `work` and holds the lock of its key meanwhile.
-    async fn hold_during<T>(&self, id: &str, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                () = tokio::time::sleep(HOLD_EVERY) => {
-                    let hold = vec![doc! { "$set": { "locked_until": from_now(LOCK) } }];
-                    let own = doc! { "_id": id, "answer": Bson::Null };
-                    if let Err(error) = self.records.update_one(own, hold).await {
-                        tracing::warn!(%error, "an idempotency key cannot be held now");
+            Begun::Run(subject) => {
+                let work = Box::pin(work(subject));
+                match holding(work, HOLD_EVERY, || self.hold(&id)).await {
+                    Ok(response) => {
+                        crash_point(Point::Response);
+                        self.finish(&id, response).await
+                    }
+                    Err(refused) => {
+                        self.unlock(&id).await?;
+                        Err(refused)
                     }
                 }
             }
+        }
+    }
+
+    /// Renews the lock of a key.
+    async fn hold(&self, id: &str) {
+        let hold = vec![doc! { "$set": { "locked_until": from_now(LOCK) } }];
+        let own = doc! { "_id": id, "answer": Bson::Null };
+        if let Err(error) = self.records.update_one(own, hold).await {
+            tracing::warn!(%error, "an idempotency key cannot be held now");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Leases: one node at a time does a sweep. Losing one is harmless, because each piece of work is
 //! claimed by its own document.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use bson::{Bson, Document, doc, oid::ObjectId};
 use mongodb::{Collection, options::ReturnDocument};
@@ -75,5 +75,25 @@ impl Lease {
             doc! { "$set": { "holder": Bson::Null, "until": bson::DateTime::from_millis(0) } };
         self.documents.update_one(held, free).await?;
         Ok(())
+    }
+}
+
+/// Does `work`, and `renew` every now and then until it is done: what is claimed for it would lapse otherwise. Both go
+/// on at once: `work` may have the connection that `renew` waits for.
+pub async fn holding<T, Renewed: Future<Output = ()>>(
+    work: impl Future<Output = T>,
+    every: Duration,
+    renew: impl Fn() -> Renewed,
+) -> T {
+    let renewing = async {
+        loop {
+            tokio::time::sleep(every).await;
+            renew().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = renewing => never,
     }
 }

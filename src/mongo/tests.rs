@@ -1,6 +1,9 @@
 //! What goes over the wire.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bson::{Document, doc, oid::ObjectId};
 use mongodb::event::{EventHandler, command::CommandEvent};
@@ -46,4 +49,34 @@ async fn every_write_waits_for_a_majority_and_its_journal() {
         assert_eq!(asked, Some(&doc! { "w": "majority", "j": true }), "{name}");
     }
     mongo.database().drop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_is_renewed_while_the_work_has_the_only_connection() {
+    let uri = std::env::var("BODEGA_TEST_MONGODB_URI").unwrap();
+    let mut options = options(&uri, "test").await.unwrap();
+    options.max_pool_size = Some(1);
+    let client = Client::with_options(options).unwrap();
+    let mongo = Mongo {
+        database: client.database("test_mongo"),
+        client,
+        seen: Seen::default(),
+    };
+    let admin = mongo.client.database("admin");
+    let hello = admin.run_command(doc! { "hello": 1 }).await.unwrap();
+    // Answered when the member's state changes, or after half a second: the connection is taken that long.
+    let known = hello.get_document("topologyVersion").unwrap();
+    let slow = doc! { "hello": 1, "topologyVersion": known, "maxAwaitTimeMS": 500 };
+    let renewed = AtomicUsize::new(0);
+    let work = async {
+        admin.run_command(slow).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let done = lease::holding(work, Duration::from_millis(50), || async {
+        mongo.ping().await.unwrap();
+        renewed.fetch_add(1, Ordering::SeqCst);
+    });
+    let done = tokio::time::timeout(Duration::from_secs(20), done).await;
+    done.expect("the work comes to its end");
+    assert!(renewed.into_inner() > 0);
 }

@@ -1,6 +1,6 @@
 //! Workers: each takes the message that is due longest and follows it, until none is due.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     faults::{Plant, Point, crash_point, planted},
-    mongo::StoreError,
+    mongo::{StoreError, lease::holding},
     payments::{Hint, HintError, HintSink, paypal::VerifyError},
 };
 
@@ -131,7 +131,8 @@ impl Worker {
 
     async fn process(&self, message: &MessageDocument) {
         crash_point(Point::InboxClaimed);
-        let verdict = match self.follow_holding(message).await {
+        let following = self.follow(message);
+        let verdict = match holding(following, HOLD_EVERY, || self.hold(message)).await {
             Ok(verdict) => verdict,
             Err(error) => Verdict::NotNow {
                 reason: error.to_string(),
@@ -170,18 +171,10 @@ impl Worker {
         }
     }
 
-    /// Follows the message and holds its claim meanwhile.
-    async fn follow_holding(&self, message: &MessageDocument) -> Result<Verdict, StoreError> {
-        let mut following = pin!(self.follow(message));
-        loop {
-            tokio::select! {
-                verdict = &mut following => return verdict,
-                () = sleep(HOLD_EVERY) => {
-                    if let Err(error) = self.inbox.messages.hold(message).await {
-                        tracing::warn!(inbox.id = message.id, %error, "a claim cannot be renewed now");
-                    }
-                }
-            }
+    /// Renews the claim on a message.
+    async fn hold(&self, message: &MessageDocument) {
+        if let Err(error) = self.inbox.messages.hold(message).await {
+            tracing::warn!(inbox.id = message.id, %error, "a claim cannot be renewed now");
         }
     }
 
