@@ -298,8 +298,11 @@ mod tests {
     async fn one_more_than_may_wait_is_refused() {
         let pool = Passwords::sized(4, 1, 2);
         let attempt = Attempt::new("a password");
+        // Nothing is compared before all have come.
+        let core = pool.0.cores.acquire().await.unwrap();
         let tries = (0..20).map(|_| pool.fits(&attempt, None));
-        let tries = futures_util::future::join_all(tries).await;
+        let tries = futures_util::future::join_all(tries);
+        let (tries, ()) = futures_util::join!(tries, async { drop(core) });
         let refused = tries
             .iter()
             .filter(|done| matches!(done, Err(AccountError::Busy)));
