@@ -156,6 +156,7 @@ impl Methods {
         let rows = document.paths.paths.iter().map(|(path, item)| {
             let offered = [
                 (item.get.is_some(), Method::GET),
+                (item.get.is_some(), Method::HEAD),
                 (item.post.is_some(), Method::POST),
                 (item.put.is_some(), Method::PUT),
                 (item.patch.is_some(), Method::PATCH),

@@ -18,6 +18,7 @@ use actix_web::{
     rt::net::TcpStream,
     web::{self, ServiceConfig},
 };
+use futures_util::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     checkout::{self, Checkouting, Neighbours, Reconciler},
     config::Config,
     discounts::{self, Discounts},
-    http::{Gate, RateLimits, Shared, TrustedProxies, guard_request},
+    http::{Front, Gate, RateLimits, Shared, TrustedProxies, guard_request},
     idempotency::{self, Idempotency},
     mongo::{Mongo, StoreError, feed::Feed, pulse::Pulse, schema, upgrades},
     my_data::{Eraser, Holders},
@@ -330,6 +331,8 @@ impl Shop {
                 .into_factory()
                 .map_err(|error| error.error_response());
             let app = Shared::new(map_config(app, |()| AppConfig::default()));
+            let front = Front::new(shop.limits.clone(), shop.proxies.clone());
+            let catalog = shop.catalog.clone();
             HttpService::build()
                 .graceful_shutdown_signal(move || {
                     let stopping = stopping.clone();
@@ -341,7 +344,10 @@ impl Shop {
                 .local_addr(address)
                 .on_connect_ext(|connection, _data| give_up_on_the_silent(connection))
                 .upgrade(app.upgraded())
-                .finish(app.plain())
+                .finish(front.before(app.plain(), move |request| {
+                    // What is at hand need not be waited for.
+                    catalog::at_hand(&catalog, request).now_or_never().flatten()
+                }))
                 .tcp()
         })?;
         let server = server.run();

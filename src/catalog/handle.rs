@@ -230,6 +230,9 @@ impl Catalog {
         &self,
         name: &str,
     ) -> Result<Option<Arc<Shelved>>, StoreError> {
+        if let Some(found) = self.at_hand(name).await {
+            return Ok(Some(found));
+        }
         if let Ok(id) = name.parse() {
             return self.shelved(id).await;
         }
@@ -245,6 +248,17 @@ impl Catalog {
         };
         shelf.name(name, product.id).await;
         self.shelved(product.id).await
+    }
+
+    /// A product by id or slug, where it is at hand.
+    pub(super) async fn at_hand(&self, name: &str) -> Option<Arc<Shelved>> {
+        let shelf = &self.shared.live.shelf;
+        if let Ok(id) = name.parse() {
+            return shelf.get(id).await;
+        }
+        let found = shelf.get(shelf.named(name).await?).await?;
+        // It may have another slug by now.
+        (found.slug == name).then_some(found)
     }
 
     /// The product that had this slug before, for those whom it may be shown to.

@@ -39,7 +39,7 @@ mod worker;
 
 pub use error::{CatalogError, Offender};
 pub use handle::Catalog;
-pub use http::routes;
+pub use http::{at_hand, routes};
 pub use images::{ImageSweeper, Images, ImagesError, Showing};
 pub use import::{
     BrokenMapping, Counts, Difference, Exporter, Format, ImportError, ImportJob, ImportPlan,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, dev::RequestHead, web};
 
 /// The proxies whose `X-Forwarded-For` is believed (configuration `server.trusted_proxies`).
 #[derive(Debug, Clone, Default)]
@@ -17,14 +17,14 @@ impl TrustedProxies {
 
     /// The client's address: the peer, or the right-most hop that is no trusted proxy.
     #[must_use]
-    pub fn client_of(&self, request: &HttpRequest) -> ClientAddress {
+    pub fn client_of(&self, request: &RequestHead) -> ClientAddress {
         let unknown = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let peer = request.peer_addr().map_or(unknown, |address| address.ip());
+        let peer = request.peer_addr.map_or(unknown, |address| address.ip());
         if !self.0.contains(&peer) {
             return ClientAddress(peer);
         }
         let hops = request
-            .headers()
+            .headers
             .get_all("x-forwarded-for")
             .filter_map(|value| value.to_str().ok());
         let hops: Vec<IpAddr> = hops
@@ -45,8 +45,10 @@ impl ClientAddress {
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
         let proxies = request.app_data::<web::Data<TrustedProxies>>();
-        let proxies = proxies.map(|data| data.get_ref().clone());
-        proxies.unwrap_or_default().client_of(request)
+        proxies.map_or_else(
+            || TrustedProxies::default().client_of(request.head()),
+            |proxies| proxies.client_of(request.head()),
+        )
     }
 
     /// The address itself.
@@ -80,7 +82,7 @@ mod tests {
             .peer_addr(format!("{peer}:9").parse().unwrap())
             .insert_header(("x-forwarded-for", header))
             .to_http_request();
-        trusted.client_of(&request).ip().to_string()
+        trusted.client_of(request.head()).ip().to_string()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::header::{IF_MATCH, IF_NONE_MATCH},
+    http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH},
 };
 
 use crate::problem::{Code, Problem};
@@ -19,9 +19,8 @@ pub fn etag(version: u64) -> String {
 /// Whether the client already holds the representation tagged `tag` (RFC 9110, 13.1.2: weak
 /// comparison).
 #[must_use]
-pub fn not_modified(request: &HttpRequest, tag: &str) -> bool {
-    request
-        .headers()
+pub fn not_modified(headers: &HeaderMap, tag: &str) -> bool {
+    headers
         .get_all(IF_NONE_MATCH)
         .filter_map(|value| value.to_str().ok())
         .any(|list| {

@@ -149,7 +149,7 @@ mod tests {
             let request = actix_web::test::TestRequest::default()
                 .peer_addr(format!("{ip}:1").parse().unwrap())
                 .to_http_request();
-            TrustedProxies::default().client_of(&request)
+            TrustedProxies::default().client_of(request.head())
         };
         let admit = |ip| limits.admit(RateClass::Credentials, client(ip)).is_ok();
         assert_eq!(

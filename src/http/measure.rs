@@ -17,11 +17,9 @@ thread_local! {
 /// Counts an answer. The route is a pattern, never a path.
 pub(super) fn record(method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
     KNOWN.with_borrow_mut(|known| {
-        if !known.contains_key(route) {
-            known.insert(route.to_owned(), OfRoute::new());
-        }
-        let Some(measures) = known.get_mut(route) else {
-            return;
+        let measures = match known.get_mut(route) {
+            Some(measures) => measures,
+            None => known.entry(route.to_owned()).or_default(),
         };
         let found = measures
             .iter()

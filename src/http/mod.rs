@@ -4,6 +4,7 @@
 mod body;
 mod client;
 mod etag;
+mod front;
 mod gate;
 mod limits;
 mod measure;
@@ -16,6 +17,8 @@ mod upgrade;
 pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};
 pub use client::{ClientAddress, TrustedProxies};
 pub use etag::{IfMatch, etag, not_modified};
+pub(crate) use front::Front;
+pub use front::Ready;
 pub use gate::Gate;
 pub use limits::{RateClass, RateLimits};
 pub(crate) use patience::patiently;

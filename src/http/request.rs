@@ -6,11 +6,14 @@ use std::time::Instant;
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
-    dev::{Payload, ServiceRequest, ServiceResponse},
+    dev::{Payload, RequestHead, ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
         Method, StatusCode,
-        header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+        header::{
+            CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+            RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+        },
     },
     middleware::Next,
     web,
@@ -26,6 +29,8 @@ use super::{
 use crate::problem::{Code, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// A foreign request id is taken over up to this length.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -43,8 +48,12 @@ impl RequestId {
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         });
         Self(taken_over.cloned().unwrap_or_else(|| {
-            let made = format!("{:032x}", rand::rng().random::<u128>());
-            HeaderValue::try_from(made).unwrap_or_else(|_| HeaderValue::from_static("0"))
+            let mut made = [0; 32];
+            let random = rand::rng().random::<[u8; 16]>();
+            for (pair, byte) in made.chunks_exact_mut(2).zip(random) {
+                pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            }
+            HeaderValue::from_bytes(&made).unwrap_or_else(|_| HeaderValue::from_static("0"))
         }))
     }
 
@@ -52,6 +61,15 @@ impl RequestId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// A number below 16 as a hexadecimal digit.
+const fn digit(value: u8) -> u8 {
+    if value < 10 {
+        b'0' + value
+    } else {
+        b'a' - 10 + value
     }
 }
 
@@ -65,6 +83,11 @@ impl FromRequest for RequestId {
     }
 }
 
+/// The path as the router reads it: `reg%69ster` is `register`.
+fn path_of(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 /// Credential endpoints count against the stricter limit.
 fn class_of(path: &str) -> RateClass {
     match path {
@@ -74,7 +97,8 @@ fn class_of(path: &str) -> RateClass {
         | "/api/auth/password"
         | "/api/auth/password/forgot"
         | "/api/auth/password/reset"
-        | "/api/auth/verify" => RateClass::Credentials,
+        | "/api/auth/verify"
+        | "/api/auth/account" => RateClass::Credentials,
         _ => RateClass::General,
     }
 }
@@ -95,7 +119,10 @@ pub async fn guard_request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let seen = Seen::of(&request);
+    let limits = request.app_data::<web::Data<RateLimits>>();
+    let limits = limits.map(|limits| limits.get_ref().clone());
+    let class = class_of(path_of(&request));
+    let seen = Seen::of(request.head(), class, limits, Instant::now());
     let id = &seen.id;
     request.extensions_mut().insert(id.clone());
     let pass = match admitted(&request, &seen) {
@@ -129,12 +156,12 @@ pub async fn guard_request(
 
 fn admitted(request: &ServiceRequest, seen: &Seen) -> Result<Pass, Problem> {
     if let Some(limits) = &seen.limits
-        && !unlimited(request.path())
+        && !unlimited(path_of(request))
     {
         limits.admit(seen.class, ClientAddress::of(request.request()))?;
     }
     match request.app_data::<web::Data<Gate>>() {
-        Some(gate) => gate.admit(request.method(), request.path()),
+        Some(gate) => gate.admit(request.method(), path_of(request)),
         None => Ok(Pass::Free),
     }
 }
@@ -150,12 +177,12 @@ fn route_of(request: &HttpRequest) -> String {
 }
 
 /// A request as it came, for what is said about it once it is answered.
-struct Seen {
+pub(super) struct Seen {
     began: Instant,
     id: RequestId,
     method: Method,
     class: RateClass,
-    limits: Option<web::Data<RateLimits>>,
+    limits: Option<RateLimits>,
 }
 
 /// Gives a failed answer its request id and logs the cause of a 5xx, once.
@@ -198,23 +225,31 @@ fn failed(error: &Error, id: &RequestId) -> Problem {
 }
 
 /// No script, frame or plug-in but our own; nothing guessed, nothing leaked to other sites.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; \
-     style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; \
-     frame-ancestors 'none'; form-action 'self'";
+const OWN_CONTENT: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; \
+     base-uri 'self'; frame-ancestors 'none'; form-action 'self'",
+);
+const NOTHING_GUESSED: HeaderValue = HeaderValue::from_static("nosniff");
+const NOTHING_LEAKED: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
 
 impl Seen {
-    fn of(request: &ServiceRequest) -> Self {
+    pub(super) fn of(
+        request: &RequestHead,
+        class: RateClass,
+        limits: Option<RateLimits>,
+        began: Instant,
+    ) -> Self {
         Self {
-            began: Instant::now(),
-            id: RequestId::of(request.headers()),
-            method: request.method().clone(),
-            class: class_of(request.path()),
-            limits: request.app_data::<web::Data<RateLimits>>().cloned(),
+            began,
+            id: RequestId::of(&request.headers),
+            method: request.method.clone(),
+            class,
+            limits,
         }
     }
 
     /// Makes a refusal an answer like every other.
-    fn finish(&self, mut response: HttpResponse, route: &str) -> HttpResponse {
+    pub(super) fn finish(&self, mut response: HttpResponse, route: &str) -> HttpResponse {
         let status = response.status();
         self.set_headers(response.headers_mut(), status);
         self.record(status, route);
@@ -223,28 +258,21 @@ impl Seen {
 
     fn set_headers(&self, headers: &mut HeaderMap, status: StatusCode) {
         headers.insert(REQUEST_ID, self.id.0.clone());
-        headers.insert(
-            HeaderName::from_static("x-content-type-options"),
-            HeaderValue::from_static("nosniff"),
-        );
-        headers.insert(
-            HeaderName::from_static("referrer-policy"),
-            HeaderValue::from_static("strict-origin-when-cross-origin"),
-        );
-        let csp = HeaderName::from_static("content-security-policy");
-        if !headers.contains_key(&csp) {
-            headers.insert(csp, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOTHING_GUESSED);
+        headers.insert(REFERRER_POLICY, NOTHING_LEAKED);
+        if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+            headers.insert(CONTENT_SECURITY_POLICY, OWN_CONTENT);
         }
         let limits = self.limits.as_ref();
         if let Some(policy) = limits.and_then(|limits| limits.policy(self.class)) {
-            headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+            headers.insert(RATE_LIMIT_POLICY, policy);
         }
         let name = self.class.name();
         if status == StatusCode::TOO_MANY_REQUESTS
             && let Some(wait) = headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok())
             && let Ok(limit) = HeaderValue::try_from(format!("\"{name}\";r=0;t={wait}"))
         {
-            headers.insert(HeaderName::from_static("ratelimit"), limit);
+            headers.insert(RATE_LIMIT, limit);
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) async fn types(request: HttpRequest) -> HttpResponse {
 /// The path stays the same from release to release: kept by browsers, and asked about each time.
 fn file(request: &HttpRequest, text: &'static str, kind: &'static str) -> HttpResponse {
     let tag = tag(text);
-    let mut response = if not_modified(request, &tag) {
+    let mut response = if not_modified(request.headers(), &tag) {
         HttpResponse::NotModified()
     } else {
         HttpResponse::Ok()
@@ -46,7 +46,7 @@ fn file(request: &HttpRequest, text: &'static str, kind: &'static str) -> HttpRe
         // Weak: it is compressed on the way, to other bytes of the same meaning.
         .insert_header((ETAG, format!("W/{tag}")))
         .insert_header((CACHE_CONTROL, "public, no-cache"));
-    if not_modified(request, &tag) {
+    if not_modified(request.headers(), &tag) {
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, kind)).body(text)

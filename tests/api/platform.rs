@@ -1,9 +1,11 @@
 //! What every operation shares: the table of routes, ids, headers, probes, start and stop.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Setup, TestShop, free_port, run_to_end};
+use crate::support::{Answer, Setup, TestShop, free_port, run_to_end};
 
 #[actix_web::test]
 async fn the_document_is_the_route_table() {
@@ -156,9 +158,10 @@ async fn a_burst_is_refused_with_the_moment_to_come_back() {
         .await;
     let guest = shop.guest();
     let body = json!({ "email": "a@example.com", "password": "wrong password" });
-    for _ in 0..3 {
+    // However it is spelled.
+    for path in ["/api/auth/login", "/api/auth/log%69n", "/api/%61uth/login"] {
         guest
-            .post("/api/auth/login", &body)
+            .post(path, &body)
             .await
             .expect_problem(401, "invalid_credentials");
     }
@@ -176,6 +179,88 @@ async fn a_burst_is_refused_with_the_moment_to_come_back() {
     );
     assert!(refused.header("ratelimit").is_some() && refused.header("ratelimit-policy").is_some());
     guest.get("/api/products").await.expect(200);
+}
+
+#[actix_web::test]
+async fn what_is_at_hand_is_answered_like_everything_else() {
+    let shop = Setup::default()
+        .with("RATE_LIMIT__ENABLED", true)
+        .with("RATE_LIMIT__GENERAL_PER_MINUTE", 1)
+        .with("RATE_LIMIT__GENERAL_BURST", 30)
+        .start()
+        .await;
+    let admin = shop.admin().await;
+    let product = shop.product(&admin, "MUG", 900, 3).await;
+    let guest = shop.guest();
+    let named = |of: &Answer| {
+        let names = of.headers.keys().map(ToString::to_string);
+        names.collect::<BTreeSet<_>>()
+    };
+    for path in [
+        format!("/api/products/{}", product["id"].as_str().unwrap()),
+        format!("/api/products/{}", product["slug"].as_str().unwrap()),
+        "/api/products?limit=5".to_owned(),
+    ] {
+        let made = guest.get(&path).await.expect(200);
+        let at_hand = guest.get(&path).await.expect(200);
+        assert_eq!(
+            (named(&made), &made.text),
+            (named(&at_hand), &at_hand.text),
+            "{path}"
+        );
+        assert!(at_hand.header("x-request-id").is_some() && at_hand.header("etag").is_some());
+        let held = guest
+            .request(Method::GET, &path)
+            .header("if-none-match", at_hand.header("etag").unwrap());
+        assert_eq!(guest.send(held).await.expect(304).text, "");
+    }
+    let mut refused = guest.get("/api/products?limit=5").await;
+    for _ in 0..30 {
+        if refused.status != 200 {
+            break;
+        }
+        refused = guest.get("/api/products?limit=5").await;
+    }
+    refused.expect_problem(429, "rate_limited");
+}
+
+#[actix_web::test]
+async fn a_head_is_a_get_without_its_body() {
+    let shop = TestShop::start().await;
+    let admin = shop.admin().await;
+    let product = shop.product(&admin, "MUG", 900, 3).await;
+    let (guest, buyer) = (shop.guest(), shop.customer().await);
+    let by_id = format!("/api/products/{}", product["id"].as_str().unwrap());
+    for path in [
+        &by_id,
+        &by_id,
+        "/api/products",
+        "/api/categories",
+        "/api/cart",
+        "/healthz",
+        "/readyz",
+        "/realtime.js",
+        "/api/openapi.json",
+        "/nowhere",
+    ] {
+        let got = guest.get(path).await;
+        let head = guest.send(guest.request(Method::HEAD, path)).await;
+        assert_eq!(
+            (head.status, head.text.as_str()),
+            (got.status, ""),
+            "{path}"
+        );
+        for name in ["content-type", "etag"] {
+            assert_eq!(head.header(name), got.header(name), "{path}: {name}");
+        }
+        if got.status == 200 {
+            let length = got.text.len().to_string();
+            assert_eq!(head.header("content-length"), Some(&*length), "{path}");
+        }
+    }
+    // Nor does it wait for the end of what has none.
+    let stream = buyer.request(Method::HEAD, "/api/realtime/events");
+    buyer.send(stream).await.expect(200);
 }
 
 #[actix_web::test]

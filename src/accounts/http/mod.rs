@@ -56,7 +56,7 @@ fn device(request: &HttpRequest, proxies: &TrustedProxies) -> Device {
         .map(|value| String::from_utf8_lossy(value.as_bytes()));
     Device {
         user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect()),
-        ip: Some(proxies.client_of(request).ip().to_string()),
+        ip: Some(proxies.client_of(request.head()).ip().to_string()),
     }
 }
 

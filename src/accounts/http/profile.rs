@@ -155,7 +155,7 @@ pub(super) async fn get_profile(
 ) -> Result<HttpResponse, Problem> {
     let user = accounts.user(who.user).await?;
     let tag = etag(user.version);
-    if not_modified(&request, &tag) {
+    if not_modified(request.headers(), &tag) {
         return Ok(HttpResponse::NotModified()
             .insert_header((ETAG, tag))
             .finish());

@@ -123,7 +123,7 @@ async fn show_cart(
 ) -> Result<HttpResponse, Problem> {
     let view = carts.shown_to(&visitor).await?;
     let view = view.unwrap_or_else(|| CartView::nothing(carts.0.currency));
-    if view.as_seen && not_modified(&request, &etag(view.version)) {
+    if view.as_seen && not_modified(request.headers(), &etag(view.version)) {
         let mut unchanged = HttpResponse::NotModified();
         unchanged.insert_header((header::ETAG, etag(view.version)));
         unchanged.insert_header((header::CACHE_CONTROL, KEPT));

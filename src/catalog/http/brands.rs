@@ -52,7 +52,7 @@ pub(super) async fn list_brands(
         Encoded::by_content(body.unwrap_or_else(|_| b"{\"items\":[]}".to_vec()))
     });
     Ok(answer(
-        &request,
+        request.head(),
         &brands,
         Kept::Shared(&catalog.shared.cache_control),
     ))

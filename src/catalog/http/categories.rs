@@ -145,7 +145,7 @@ pub(super) async fn list_categories(
         Encoded::by_content(body.unwrap_or_else(|_| b"{\"items\":[]}".to_vec()))
     })?;
     let kept = Kept::Shared(&catalog.shared.cache_control);
-    Ok(answer(&request, &tree, kept))
+    Ok(answer(request.head(), &tree, kept))
 }
 
 /// A category to be declared.

@@ -1,6 +1,10 @@
 //! Lists of products, and suggestions.
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, get, web};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::{Payload, RequestHead},
+    get, web,
+};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
@@ -102,15 +106,24 @@ pub(super) async fn list_products(
     if !catalog.is_ready() {
         return Err(CatalogError::Loading.into());
     }
-    let text = request.query_string();
-    let live = &catalog.shared.live;
     // Taken before anything is read: what is made now is at least as new.
-    let generation = live.generation();
-    if let Some(page) = live.pages.get(text, generation).await {
-        let kept = Kept::Shared(&catalog.shared.cache_control);
-        return Ok(answer(&request, &page, kept));
+    let generation = catalog.shared.live.generation();
+    match page_at_hand(request.head(), &catalog, generation).await {
+        Some(page) => Ok(page),
+        None => Box::pin(make_page(&request, &catalog, generation)).await,
     }
-    Box::pin(make_page(&request, &catalog, generation)).await
+}
+
+/// A page that is at hand, and shows at least `generation`.
+pub(super) async fn page_at_hand(
+    request: &RequestHead,
+    catalog: &Catalog,
+    generation: u64,
+) -> Option<HttpResponse> {
+    let text = request.uri.query().unwrap_or_default();
+    let page = catalog.shared.live.pages.get(text, generation).await?;
+    let kept = Kept::Shared(&catalog.shared.cache_control);
+    Some(answer(request, &page, kept))
 }
 
 async fn make_page(
@@ -139,13 +152,13 @@ async fn make_page(
         let page = live.index.search(&query.with_hidden())?;
         let items = staff_items(catalog, &page).await?;
         let body = Encoded::by_content(page_body(&items, &page)?);
-        return Ok(answer(request, &body, Kept::Private));
+        return Ok(answer(request.head(), &body, Kept::Private));
     }
     let page = live
         .pages
         .get_or_make(text, generation, public_page(catalog, &query));
     let kept = Kept::Shared(&catalog.shared.cache_control);
-    Ok(answer(request, page.await?.as_ref(), kept))
+    Ok(answer(request.head(), page.await?.as_ref(), kept))
 }
 
 /// The page that everyone sees.

@@ -9,7 +9,38 @@ mod stock;
 mod types;
 pub(super) mod write;
 
+use actix_web::{
+    dev::RequestHead,
+    http::{Method, header::AUTHORIZATION},
+};
 use utoipa_actix_web::service_config::ServiceConfig as Table;
+
+use super::Catalog;
+use crate::http::Ready;
+
+/// Where the products are.
+const PRODUCTS: &str = "/api/products";
+/// One of them.
+const PRODUCT: &str = "/api/products/{id}";
+
+/// The answer to a stranger's request for a product or a list that is at hand, and its route; `None`: the router finds
+/// who answers. The answers are those of the routes, without the way to them.
+pub async fn at_hand(catalog: &Catalog, request: &RequestHead) -> Option<Ready> {
+    let rest = request.uri.path().strip_prefix(PRODUCTS)?;
+    if request.method != Method::GET || request.headers.contains_key(AUTHORIZATION) {
+        return None;
+    }
+    if rest.is_empty() {
+        let generation = catalog
+            .is_ready()
+            .then(|| catalog.shared.live.generation())?;
+        let page = list::page_at_hand(request, catalog, generation).await?;
+        return Some((page, PRODUCTS));
+    }
+    let name = rest.strip_prefix('/')?;
+    let product = read::product_at_hand(request, catalog, name).await?;
+    Some((product, PRODUCT))
+}
 
 /// Registers the room's routes. Those with a word in a product's place come before `{id}`; beyond that what is
 /// asked for most comes first, since the router tries one after the other.

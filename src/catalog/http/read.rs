@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use actix_web::{
-    HttpRequest, HttpResponse, get,
+    HttpRequest, HttpResponse,
+    dev::RequestHead,
+    get,
     http::header::{CACHE_CONTROL, LOCATION},
     web,
 };
@@ -14,7 +16,7 @@ use crate::{
     accounts::{Caller, Staff},
     catalog::{
         Catalog, CatalogError,
-        view::{Audience, Encoded, ProductView, tag},
+        view::{Audience, Encoded, ProductView, Shelved, tag},
     },
     clock::Timestamp,
     http::{Params, invalid_parameter},
@@ -50,13 +52,24 @@ pub(super) async fn read_product(
     }
     let found = catalog.shelved_by_name(name).await?;
     match found.filter(|product| product.active) {
-        Some(product) => Ok(answer(
-            &request,
-            &product.body,
-            Kept::Shared(&catalog.shared.cache_control),
-        )),
+        Some(product) => Ok(shown(request.head(), &catalog, &product)),
         None => Box::pin(moved(&catalog, name, Audience::Public)).await,
     }
+}
+
+fn shown(request: &RequestHead, catalog: &Catalog, product: &Shelved) -> HttpResponse {
+    let kept = Kept::Shared(&catalog.shared.cache_control);
+    answer(request, &product.body, kept)
+}
+
+/// A product that is at hand, as everyone sees it.
+pub(super) async fn product_at_hand(
+    request: &RequestHead,
+    catalog: &Catalog,
+    name: &str,
+) -> Option<HttpResponse> {
+    let product = catalog.at_hand(name).await?;
+    product.active.then(|| shown(request, catalog, &product))
 }
 
 /// Sends whoever asks for a former slug to the present one; 404 where nobody had it.
@@ -119,7 +132,7 @@ pub(super) async fn related_products(
     body.extend(bodies.join(&b','));
     body.extend_from_slice(b"]}");
     Ok(answer(
-        &request,
+        request.head(),
         &Encoded::by_content(body),
         Kept::Shared(&catalog.shared.cache_control),
     ))
@@ -206,5 +219,5 @@ async fn read_as_staff(
     let view = ProductView::new(&product, &levels, Audience::Staff);
     let body = serde_json::to_vec(&view).map_err(Problem::internal)?;
     let encoded = Encoded::new(tag(&product, &levels, Audience::Staff), body);
-    Ok(answer(request, &encoded, Kept::Private))
+    Ok(answer(request.head(), &encoded, Kept::Private))
 }

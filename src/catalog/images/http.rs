@@ -265,7 +265,7 @@ struct Picture {
 
 impl Picture {
     fn show(self, request: &HttpRequest) -> HttpResponse {
-        let held = not_modified(request, &self.tag);
+        let held = not_modified(request.headers(), &self.tag);
         let mut response = if held {
             HttpResponse::NotModified()
         } else {
