@@ -262,6 +262,28 @@ async fn nothing_was_written_by_all_of_it() {
     assert_eq!(before, after);
 }
 
+/// MongoDB refuses a NUL in some places, such as regular expressions: no parameter may carry one there.
+#[actix_web::test]
+async fn a_nul_in_any_parameter_is_the_clients_fault() {
+    let hall = Hall::open().await;
+    let document = hall.admin.get("/api/openapi.json").await.body;
+    let mut tried = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+            tried += 1;
+            let name = parameter["name"].as_str().unwrap();
+            let query = format!("{}?{name}=%00", hall.concrete(path));
+            let answer = hall.admin.get(&query).await;
+            assert!(answer.status < 500, "{query}: {answer:?}");
+        }
+    }
+    assert!(tried > 30, "the document lists its parameters");
+    let refused = hall.admin.get("/api/admin/orders?q=%00").await;
+    let refused = refused.expect_problem(422, "validation_failed");
+    assert_eq!(refused.pointers(), ["/q"]);
+}
+
 #[actix_web::test]
 async fn queries_beyond_their_limits_are_refused_by_name() {
     let hall = Hall::open().await;
