@@ -80,7 +80,7 @@ fn class_of(path: &str) -> RateClass {
 }
 
 /// Callbacks and probes are never refused for their number: PayPal would have to send them again.
-fn unlimited(path: &str) -> bool {
+pub(crate) fn unlimited(path: &str) -> bool {
     matches!(
         path,
         "/healthz" | "/readyz" | "/metrics" | "/api/payment/webhook" | "/api/payment/ipn"

@@ -144,8 +144,6 @@ fn profile(user: User) -> HttpResponse {
         (status = OK, body = UserView, headers(("ETag" = String, description = "the version, quoted"))),
         (status = NOT_MODIFIED),
         (status = UNAUTHORIZED, body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[get("/api/auth/profile")]
 pub(super) async fn get_profile(
@@ -174,8 +172,6 @@ pub(super) async fn get_profile(
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
         (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
         (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[put("/api/auth/profile")]
 pub(super) async fn put_profile(
