@@ -196,33 +196,47 @@ async fn sigterm_ends_the_server_cleanly() {
     assert_eq!(reader.await.unwrap(), 1012, "streams are told to come back");
 }
 
+/// What `bodega` says, in one line, to a configuration that it does not take.
+fn refusal(command: &str, pairs: &[(&str, &str)]) -> String {
+    let all = [
+        (
+            "BODEGA__AUTH__JWT_SECRET",
+            "a secret of the tests, longer than 32 bytes",
+        ),
+        ("BODEGA__PAYPAL__CLIENT_ID", "id"),
+        ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
+        ("BODEGA__PAYPAL__WEBHOOK_ID", "WH"),
+    ];
+    let all: Vec<_> = all
+        .iter()
+        .chain(pairs)
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    let (done, said) = run_to_end(env!("CARGO_BIN_EXE_bodega"), &[command], &all, "");
+    assert!(!done);
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    said
+}
+
 #[test]
 fn a_faulty_configuration_is_one_line_that_names_the_key() {
-    let bodega = env!("CARGO_BIN_EXE_bodega");
     let port = free_port().to_string();
-    let with = |pairs: &[(&str, &str)]| {
-        let all = [
-            (
-                "BODEGA__AUTH__JWT_SECRET",
-                "a secret of the tests, longer than 32 bytes",
-            ),
-            ("BODEGA__PAYPAL__CLIENT_ID", "id"),
-            ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
-            ("BODEGA__PAYPAL__WEBHOOK_ID", "WH"),
-        ];
-        let all: Vec<_> = all
-            .iter()
-            .chain(pairs)
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        let (done, said) = run_to_end(bodega, &["serve"], &all, "");
-        assert!(!done);
-        assert_eq!(said.trim().lines().count(), 1, "{said}");
-        said
-    };
+    let with = |pairs| refusal("serve", pairs);
     assert!(with(&[("BODEGA__SERVER__PORT", &port)]).contains("port"));
     assert!(with(&[("BODEGA__AUTH__JWT_SECRET", "short")]).contains("auth.jwt_secret"));
     assert!(with(&[("BODEGA__MONGODB__POOL_SIZE", "lots")]).contains("mongodb.pool_size"));
+}
+
+/// Before there is any database, as where a configuration is tried out.
+#[test]
+fn the_check_refuses_what_the_server_would() {
+    let check = |pair| refusal("check", &[pair]);
+    let roots = check(("BODEGA__PAYPAL__CERT_ROOTS_FILE", "/nonexistent"));
+    assert!(roots.contains("paypal.cert_roots_file"), "{roots}");
+    let hosts = check(("BODEGA__PAYPAL__CERT_HOSTS", "https://api.paypal.com"));
+    assert!(hosts.contains("paypal.cert_hosts"), "{hosts}");
+    let filter = check(("BODEGA__LOG__FILTER", "info,bodega=loud"));
+    assert!(filter.contains("log.filter"), "{filter}");
 }
 
 #[actix_web::test]
