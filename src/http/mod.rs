@@ -11,6 +11,7 @@ mod patience;
 mod pointer;
 mod query;
 mod request;
+mod shape;
 mod upgrade;
 
 pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};
