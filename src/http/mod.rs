@@ -9,6 +9,7 @@ mod limits;
 mod measure;
 mod patience;
 mod pointer;
+mod privacy;
 mod query;
 mod request;
 mod shape;

@@ -21,7 +21,7 @@ use super::{
     client::ClientAddress,
     gate::{Gate, Pass},
     limits::{RateClass, RateLimits},
-    measure,
+    measure, privacy,
 };
 use crate::problem::{Code, Problem};
 
@@ -156,6 +156,7 @@ struct Seen {
     method: Method,
     class: RateClass,
     limits: Option<web::Data<RateLimits>>,
+    personal: bool,
 }
 
 /// Gives a failed answer its request id and logs the cause of a 5xx, once.
@@ -210,6 +211,7 @@ impl Seen {
             method: request.method().clone(),
             class: class_of(request.path()),
             limits: request.app_data::<web::Data<RateLimits>>().cloned(),
+            personal: privacy::is_personal(request.request()),
         }
     }
 
@@ -223,6 +225,9 @@ impl Seen {
 
     fn set_headers(&self, headers: &mut HeaderMap, status: StatusCode) {
         headers.insert(REQUEST_ID, self.id.0.clone());
+        if self.personal {
+            privacy::keep_private(headers);
+        }
         headers.insert(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),

@@ -131,6 +131,46 @@ async fn a_request_id_is_taken_over_or_made() {
     assert!(made.header("content-security-policy").is_some());
 }
 
+/// A cache between shop and buyer, or the browser after signing out, must not hand on what is somebody's own.
+#[actix_web::test]
+async fn what_is_asked_for_with_credentials_is_kept_private() {
+    let shop = TestShop::start().await;
+    let admin = shop.admin().await;
+    let document = admin.get("/api/openapi.json").await.expect(200).body;
+    let personal = ["/api/orders", "/api/admin/", "/api/auth/", "/api/cart"];
+    let mut seen = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let is_personal = personal.iter().any(|prefix| path.starts_with(prefix));
+        if !is_personal || path.contains('{') || !item["get"].is_object() {
+            continue;
+        }
+        seen += 1;
+        let answer = admin.get(path).await.expect(200);
+        let kept = answer.header("cache-control").unwrap_or_default();
+        let private = match answer.header("etag") {
+            Some(_) => ["private, no-cache", "no-store"],
+            None => ["private, no-store", "no-store"],
+        };
+        assert!(private.contains(&kept), "{path}: {kept:?}");
+    }
+    assert!(seen >= 8, "{seen} calls");
+    let profile = admin.get("/api/auth/profile").await;
+    let version = profile.header("etag").unwrap();
+    let unchanged = admin
+        .request(Method::GET, "/api/auth/profile")
+        .header("if-none-match", version);
+    let unchanged = admin.send(unchanged).await.expect(304);
+    assert_eq!(unchanged.header("cache-control"), Some("private, no-cache"));
+    let methods = "/api/payment/shipping-methods?country=US";
+    let priced = admin.get(methods).await.expect(200);
+    assert_eq!(priced.header("cache-control"), Some("private, no-store"));
+    let public = admin.get("/api/products").await.expect(200);
+    let kept = public.header("cache-control").unwrap();
+    assert!(kept.starts_with("public"), "{kept}");
+    let stranger = shop.guest().get(methods).await.expect(200);
+    assert_eq!(stranger.header("cache-control"), None);
+}
+
 #[actix_web::test]
 async fn the_platform_answers_probes_metrics_and_reference_pages() {
     let shop = TestShop::start().await;

@@ -1,10 +1,6 @@
 //! The profile with its address book.
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{CACHE_CONTROL, ETAG},
-    put, web,
-};
+use actix_web::{HttpRequest, HttpResponse, get, http::header::ETAG, put, web};
 use serde::Deserialize;
 use validator::{Validate, ValidateLength, ValidationError};
 
@@ -133,7 +129,6 @@ impl From<ProfileRequest> for ProfileChange {
 fn profile(user: User) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((ETAG, etag(user.version)))
-        .insert_header((CACHE_CONTROL, "private, no-cache"))
         .json(UserView::from(user))
 }
 
