@@ -25,7 +25,7 @@ pub enum MoneyError {
     NotPayable(Currency),
 }
 
-/// A currency of ISO 4217, by its three-letter code.
+/// A currency of ISO 4217 that somebody can pay in, by its three-letter code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency(iso_currency::Currency);
 
@@ -63,13 +63,15 @@ impl FromStr for Currency {
     type Err = UnknownCurrency;
 
     fn from_str(code: &str) -> Result<Self, UnknownCurrency> {
+        // Metals, units of account, funds, codes for testing and for none at all are no money.
         iso_currency::Currency::from_code(code)
+            .filter(|currency| !currency.is_special() && !currency.is_fund())
             .map(Self)
             .ok_or(UnknownCurrency)
     }
 }
 
-/// The text is no currency code of ISO 4217.
+/// The text is no code of ISO 4217, or one of no money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a currency code of ISO 4217 such as USD")]
 pub struct UnknownCurrency;

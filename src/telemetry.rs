@@ -13,13 +13,20 @@ const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
+/// Reads the filter of log lines.
+///
+/// # Errors
+/// When it cannot be read: the text names the directive.
+pub fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.filter).map_err(|error| format!("log.filter: {error}"))
+}
+
 /// Starts logging to standard error; a second call in one process changes nothing.
 ///
 /// # Errors
-/// When the filter cannot be read: the text names the directive.
+/// When the filter cannot be read.
 pub fn start_logging(config: &LogConfig) -> Result<(), String> {
-    let filter =
-        EnvFilter::try_new(&config.filter).map_err(|error| format!("log.filter: {error}"))?;
+    let filter = filter(config)?;
     // It logs whole messages that no queue wanted; the outbox counts them.
     let silent = "lapin::returned_messages=off".parse();
     let filter = match silent {

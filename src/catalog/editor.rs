@@ -101,7 +101,7 @@ impl Catalog {
     ) -> Result<Written, CatalogError> {
         for _ in 0..TRIES {
             let old = self.find(id).await?;
-            expect(condition, old.version)?;
+            expect(&condition, old.version)?;
             let tree = self.shared.categories.load().await?;
             let mut draft = self.check(write(&old)?).await?;
             draft.follow_moves(&tree);
@@ -136,7 +136,7 @@ impl Catalog {
     ) -> Result<Product, CatalogError> {
         for _ in 0..TRIES {
             let old = self.find(id).await?;
-            expect(condition, old.version)?;
+            expect(&condition, old.version)?;
             if old.status == Status::Archived {
                 return Ok(old);
             }
@@ -254,7 +254,7 @@ impl Catalog {
     }
 }
 
-fn expect(condition: IfMatch, present: u64) -> Result<(), CatalogError> {
+fn expect(condition: &IfMatch, present: u64) -> Result<(), CatalogError> {
     if condition.allows(present) {
         Ok(())
     } else {

@@ -226,7 +226,7 @@ impl From<Checkout> for CheckoutView {
         (status = CONFLICT, description = "`cart_changed`, `cart_empty`, `insufficient_stock`, `discount_used_up`, `discount_used_before`, `discount_expired`, `nothing_to_pay`, `checkout_closed`, `conflict`, `request_in_progress`", body = ProblemBody),
         (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
         (status = BAD_GATEWAY, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+        (status = SERVICE_UNAVAILABLE, description = "`payment_provider_unavailable`: PayPal does not answer, what was asked for goes on; `unavailable`; `busy`", body = ProblemBody),
     )
 )]
 #[post("/api/payment/checkout")]
@@ -398,6 +398,7 @@ async fn cancel_checkout(
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ShippingQuery {
     /// ISO 3166-1 code of two capital letters.
     #[param(pattern = "^[A-Z]{2}$", example = "US")]
@@ -483,8 +484,8 @@ struct PlaceOrderRequest {
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body replays the first answer.")),
     request_body = PlaceOrderRequest,
     responses(
-        (status = CREATED, body = crate::orders::OrderView),
-        (status = OK, description = "The order stands already.", body = crate::orders::OrderView),
+        (status = CREATED, body = crate::orders::OrderView, headers(("ETag" = String, description = "the version"))),
+        (status = OK, description = "The order stands already.", body = crate::orders::OrderView, headers(("ETag" = String, description = "the version"))),
         (status = BAD_REQUEST, body = ProblemBody),
         (status = UNAUTHORIZED, body = ProblemBody),
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
@@ -493,7 +494,7 @@ struct PlaceOrderRequest {
         (status = NOT_FOUND, body = ProblemBody),
         (status = CONFLICT, description = "`payment_not_approved`, `checkout_closed`, `request_in_progress`", body = ProblemBody),
         (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+        (status = SERVICE_UNAVAILABLE, description = "`payment_provider_unavailable`: PayPal does not answer, what was asked for goes on; `unavailable`; `busy`", body = ProblemBody),
     )
 )]
 #[post("/api/orders")]

@@ -6,10 +6,13 @@ use clap::Args;
 
 use super::{Database, Failure};
 use crate::{
-    app,
+    app::{self, StartError},
+    catalog::Images,
     config::{Config, MongoConfig},
     invariants::{self, Books, Wish},
     mongo::{Mongo, schema},
+    payments::paypal::PayPal,
+    telemetry,
 };
 
 /// What to check.
@@ -34,8 +37,10 @@ pub(super) struct CheckArguments {
     wait: u64,
 }
 
-/// Checks the configured database.
+/// Checks the configuration, then the configured database.
 pub(super) async fn check(config: Config, arguments: CheckArguments) -> Result<(), Failure> {
+    telemetry::filter(&config.log)?;
+    build(&config)?;
     let database = Database::share(&config.mongodb).await?;
     let checked = if arguments.invariants {
         check_invariants(&config, &database.uri, arguments).await
@@ -44,6 +49,13 @@ pub(super) async fn check(config: Config, arguments: CheckArguments) -> Result<(
     };
     database.release().await;
     checked
+}
+
+/// Builds what `bodega serve` builds of the configuration alone, and calls nobody: what that refuses is refused here.
+fn build(config: &Config) -> Result<(), StartError> {
+    PayPal::new(&config.paypal)?;
+    Images::open(&config.images)?;
+    Ok(())
 }
 
 async fn check_schema(config: &MongoConfig, uri: &str) -> Result<(), Failure> {

@@ -7,6 +7,8 @@ use super::{Config, ConfigError};
 /// The id under which PayPal's public webhook simulator signs, with the live key: whoever trusts it
 /// trusts everyone (`docs/decisions/0001-webhook-id.md`).
 const PUBLIC_WEBHOOK_ID: &str = "WEBHOOK_ID";
+/// Why a URL that secrets or money go to is refused.
+const NOT_SAFE: &str = "expected an https URL; http is for a loopback host, and in a test system for a name without a dot";
 /// PayPal takes two decimals at most.
 const PAYPAL_DECIMALS: u32 = 2;
 
@@ -92,11 +94,15 @@ fn auth(config: &Config) -> Checked {
 
 fn paypal(config: &Config) -> Checked {
     let paypal = &config.paypal;
-    let base = url::Url::parse(&paypal.base_url);
     rule(
-        base.is_ok() && !paypal.base_url.ends_with('/'),
+        url::Url::parse(&paypal.base_url).is_ok() && !paypal.base_url.ends_with('/'),
         "paypal.base_url",
         "expected a URL without a trailing slash",
+    )?;
+    rule(
+        paypal.is_safe(&paypal.base_url),
+        "paypal.base_url",
+        NOT_SAFE,
     )?;
     rule(!paypal.client_id.is_empty(), "paypal.client_id", "missing")?;
     rule(
@@ -115,6 +121,26 @@ fn paypal(config: &Config) -> Checked {
         "says the opposite of paypal.base_url",
     )?;
     rule(
+        paypal.is_safe(&paypal.ipn_verification()),
+        "paypal.ipn_verify_url",
+        NOT_SAFE,
+    )?;
+    rule(
+        paypal.verifies_ipn_at_home(),
+        "paypal.ipn_verify_url",
+        "is not where PayPal verifies messages of this environment: leave it empty for PayPal's own",
+    )?;
+    rule(
+        paypal.return_url.is_empty() || is_page(&paypal.return_url),
+        "paypal.return_url",
+        "expected an http(s) URL",
+    )?;
+    rule(
+        paypal.cancel_url.is_empty() || is_page(&paypal.cancel_url),
+        "paypal.cancel_url",
+        "expected an http(s) URL",
+    )?;
+    rule(
         !(paypal.is_live() && paypal.webhook_id == PUBLIC_WEBHOOK_ID),
         "paypal.webhook_id",
         "WEBHOOK_ID is the id of PayPal's public webhook simulator: anyone could send signed events",
@@ -124,6 +150,11 @@ fn paypal(config: &Config) -> Checked {
         "paypal.timeout_seconds",
         "at least 1",
     )
+}
+
+/// Whether a browser can be sent to `url`.
+fn is_page(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 fn limits(config: &Config) -> Checked {

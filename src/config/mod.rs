@@ -166,7 +166,7 @@ pub struct PayPalConfig {
     pub cert_hosts: Vec<String>,
     /// PEM file of roots and intermediates; empty: PayPal's.
     pub cert_roots_file: String,
-    /// Where IPN messages are verified.
+    /// Where IPN messages are verified; empty: at PayPal's, see [`PayPalConfig::ipn_verification`].
     pub ipn_verify_url: String,
     /// The account that the money goes to.
     pub receiver_email: String,

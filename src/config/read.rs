@@ -198,6 +198,10 @@ mod tests {
         assert!(refusal(&[("BODEGA__AUTH__JWT_SECRET", "")]).contains("auth.jwt_secret"));
         assert!(refusal(&[("BODEGA__STORE__CURRENCY", "XXZ")]).contains("store.currency"));
         assert!(refusal(&[("BODEGA__STORE__CURRENCY", "KWD")]).contains("store.currency"));
+        for no_money in ["XXX", "XTS", "XAU", "XDR", "USN", "CHE"] {
+            let line = refusal(&[("BODEGA__STORE__CURRENCY", no_money)]);
+            assert!(line.contains("store.currency"), "{line}");
+        }
         assert!(refusal(&[("BODEGA__SERVER__BIND", "nowhere")]).contains("server.bind"));
         for nonsense in [
             "rabbit",
@@ -238,6 +242,94 @@ mod tests {
                 ("BODEGA__PAYPAL__ENVIRONMENT", environment),
             ];
             assert!(refusal(&contrary).contains("paypal.environment"));
+        }
+    }
+
+    #[test]
+    fn ipn_messages_are_verified_where_they_come_from() {
+        let at = |base: &str, environment: &str, verify: &str| {
+            let settings = [
+                ("BODEGA__PAYPAL__BASE_URL", base),
+                ("BODEGA__PAYPAL__ENVIRONMENT", environment),
+                ("BODEGA__PAYPAL__IPN_VERIFY_URL", verify),
+            ];
+            with(&settings).map(|config| config.paypal.ipn_verification())
+        };
+        let live = "https://ipnpb.paypal.com/cgi-bin/webscr";
+        let sandbox = "https://ipnpb.sandbox.paypal.com/cgi-bin/webscr";
+        let own = "https://ipn.example/verify";
+        let near = "http://127.0.0.1:8090/cgi-bin/webscr";
+        for (base, environment, verify, asked) in [
+            ("https://api-m.paypal.com", "auto", "", live),
+            ("https://api-m.paypal.com", "auto", live, live),
+            ("https://api-m.sandbox.paypal.com", "auto", "", sandbox),
+            ("https://api-m.sandbox.paypal.com", "auto", sandbox, sandbox),
+            ("https://proxy.example", "live", "", live),
+            ("https://proxy.example", "live", own, own),
+            ("https://stand-in.example", "auto", "", sandbox),
+            ("http://127.0.0.1:8090", "auto", near, near),
+        ] {
+            assert_eq!(at(base, environment, verify).unwrap(), asked, "{base}");
+        }
+        for (base, environment, verify) in [
+            ("https://api-m.paypal.com", "auto", sandbox),
+            ("https://api-m.paypal.com", "auto", own),
+            ("https://api-m.paypal.com", "auto", near),
+            ("https://api-m.sandbox.paypal.com", "auto", live),
+            ("https://api-m.sandbox.paypal.com", "auto", own),
+            ("https://proxy.example", "live", sandbox),
+            ("https://stand-in.example", "auto", live),
+            (
+                "https://stand-in.example",
+                "auto",
+                "http://ipn.example/verify",
+            ),
+            ("https://stand-in.example", "auto", "ftp://127.0.0.1/verify"),
+            ("https://stand-in.example", "auto", "verify"),
+        ] {
+            let line = at(base, environment, verify).unwrap_err().to_string();
+            assert!(line.contains("paypal.ipn_verify_url"), "{base}: {line}");
+        }
+    }
+
+    #[test]
+    fn paypal_is_asked_in_the_clear_only_where_nobody_listens() {
+        let at = |base: &str, environment: &str| {
+            let settings = [
+                ("BODEGA__PAYPAL__BASE_URL", base),
+                ("BODEGA__PAYPAL__ENVIRONMENT", environment),
+            ];
+            with(&settings).map_err(|error| error.to_string())
+        };
+        for base in [
+            "http://127.0.0.1:8090",
+            "http://[::1]:8090",
+            "http://localhost:8090",
+            "http://paypal-simulator:8090",
+        ] {
+            at(base, "auto").unwrap();
+        }
+        for (base, environment) in [
+            ("http://api-m.paypal.com", "auto"),
+            ("http://stand-in.example", "auto"),
+            ("http://10.0.0.1", "auto"),
+            ("http://proxy:8090", "live"),
+            ("ftp://127.0.0.1", "auto"),
+        ] {
+            let line = at(base, environment).unwrap_err();
+            assert!(line.contains("paypal.base_url"), "{base}: {line}");
+        }
+    }
+
+    #[test]
+    fn buyers_are_sent_to_pages_only() {
+        for key in ["return_url", "cancel_url"] {
+            let variable = format!("BODEGA__PAYPAL__{}", key.to_uppercase());
+            with(&[(&variable, "https://shop.example/back")]).unwrap();
+            for wrong in ["javascript:alert(1)", "/back", "shop.example/back"] {
+                let line = refusal(&[(&variable, wrong)]);
+                assert!(line.contains(&format!("paypal.{key}")), "{line}");
+            }
         }
     }
 

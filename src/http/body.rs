@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use validator::Validate;
 
-use super::pointer;
+use super::{pointer, shape::Shaped};
 use crate::problem::{Code, Problem};
 
 /// The most bytes a JSON body may have; imports stream and have no such limit.
@@ -38,7 +38,6 @@ impl<T: DeserializeOwned + Validate + 'static, const MOST: usize> FromRequest fo
             typed?;
             let bytes = read_at_most(payload, MOST).await?;
             let value = parse_json(&bytes)?;
-            refuse_list(&bytes)?;
             checked(&value)?;
             Ok(Self(value))
         })
@@ -53,14 +52,6 @@ pub fn checked(value: &impl Validate) -> Result<(), Problem> {
     value
         .validate()
         .map_err(|found| Problem::invalid(pointer::validation_errors(&found)))
-}
-
-/// Serde reads a struct's fields from a list too, by their place; a client never means that.
-fn refuse_list(json: &[u8]) -> Result<(), Problem> {
-    if json.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::field("", "invalid_type", "expected an object"));
-    }
-    Ok(())
 }
 
 fn check_content_type(request: &HttpRequest) -> Result<(), Problem> {
@@ -133,7 +124,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         )));
     }
     let mut decoder = serde_json::Deserializer::from_slice(bytes);
-    let decoded = serde_path_to_error::deserialize(&mut decoder);
+    let decoded = serde_path_to_error::deserialize(Shaped(&mut decoder));
     let value = decoded.map_err(|error| {
         let inner = error.inner();
         match inner.classify() {
@@ -194,9 +185,40 @@ mod tests {
     struct Order {
         #[validate(nested)]
         lines: Vec<Line>,
+        #[serde(default)]
+        total: Option<Total>,
+        #[serde(default)]
+        way: Way,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Total {
+        amount: i64,
+        currency: Currency,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Currency(String);
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    enum Way {
+        #[default]
+        Post,
+        Pickup {
+            shop: u32,
+        },
+        Courier(u8),
     }
 
     fn faults(json: &str) -> (u16, Vec<(String, String)>) {
+        let (status, faults) = said(json);
+        let named = faults.into_iter().map(|[pointer, code, _]| (pointer, code));
+        (status, named.collect())
+    }
+
+    fn said(json: &str) -> (u16, Vec<[String; 3]>) {
         let refused = parse_json::<Order>(json.as_bytes())
             .and_then(|order| checked(&order))
             .unwrap_err();
@@ -209,7 +231,7 @@ mod tests {
         (
             status,
             errors
-                .map(|e| (text(&e["pointer"]), text(&e["code"])))
+                .map(|e| [text(&e["pointer"]), text(&e["code"]), text(&e["message"])])
                 .collect(),
         )
     }
@@ -264,6 +286,86 @@ mod tests {
             r#"{"lines":[{"quantity":1,"quantity":1}]}"#,
             "/lines/0/quantity",
             "duplicate_field",
+        );
+    }
+
+    #[test]
+    fn an_object_is_never_read_from_a_list_and_messages_name_types_of_json() {
+        let of = |order: &str| format!(r#"{{"lines":[],{order}}}"#);
+        for (json, pointer, code, message) in [
+            ("[]".into(), "", "invalid_type", "expected an object"),
+            ("[[]]".into(), "", "invalid_type", "expected an object"),
+            ("null".into(), "", "invalid_type", "expected an object"),
+            ("1".into(), "", "invalid_type", "expected an object"),
+            (
+                r#"{"lines":{}}"#.into(),
+                "/lines",
+                "invalid_type",
+                "expected an array",
+            ),
+            (
+                r#"{"lines":[[1]]}"#.into(),
+                "/lines/0",
+                "invalid_type",
+                "expected an object",
+            ),
+            (
+                r#"{"lines":[{"quantity":"1"}]}"#.into(),
+                "/lines/0/quantity",
+                "invalid_type",
+                "expected a whole number from 0 to 4294967295",
+            ),
+            (
+                of(r#""total":[1000,"USD"]"#),
+                "/total",
+                "invalid_type",
+                "expected an object",
+            ),
+            (
+                of(r#""total":{"amount":1,"currency":["USD"]}"#),
+                "/total/currency",
+                "invalid_type",
+                "expected a string",
+            ),
+            (
+                of(r#""way":{"pickup":[1]}"#),
+                "/way",
+                "invalid_type",
+                "expected an object",
+            ),
+            (
+                of(r#""way":5"#),
+                "/way",
+                "invalid_type",
+                "expected one of the known values",
+            ),
+            (
+                of(r#""way":{"courier":3,"pickup":{"shop":7}}"#),
+                "/way",
+                "invalid",
+                "expected one member",
+            ),
+            (
+                of(r#""way":"mule""#),
+                "/way",
+                "unknown_value",
+                "expected one of `post`, `pickup`, `courier`",
+            ),
+        ] {
+            let expected = [pointer, code, message].map(str::to_owned);
+            assert_eq!(said(&json), (422, vec![expected]), "{json}");
+        }
+        let good = |json: &str| parse_json::<Order>(of(json).as_bytes()).unwrap();
+        let total = good(r#""total":{"amount":-5,"currency":"USD"}"#)
+            .total
+            .unwrap();
+        assert_eq!((total.amount, total.currency.0.as_str()), (-5, "USD"));
+        assert!(good(r#""total":null"#).total.is_none());
+        assert_eq!(good(r#""way":"post""#).way, Way::Post);
+        assert_eq!(good(r#""way":{"courier":3}"#).way, Way::Courier(3));
+        assert_eq!(
+            good(r#""way":{"pickup":{"shop":7}}"#).way,
+            Way::Pickup { shop: 7 }
         );
     }
 

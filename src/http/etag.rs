@@ -30,15 +30,14 @@ pub fn not_modified(headers: &HeaderMap, tag: &str) -> bool {
         })
 }
 
-/// The version that a write was made against, where the client names one with `If-Match`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The versions that a write may be made over, where the client names some with `If-Match` (RFC 9110, 13.1.1:
+/// one of them is enough, by strong comparison).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
     /// No condition, or `*`.
     Any,
-    /// This version only.
-    Version(u64),
-    /// A tag that no version has.
-    Never,
+    /// One of these; none where the client names tags that no version has.
+    OneOf(Vec<u64>),
 }
 
 impl IfMatch {
@@ -46,7 +45,7 @@ impl IfMatch {
     ///
     /// # Errors
     /// 412 `stale_version`.
-    pub fn check(self, present: u64) -> Result<(), Problem> {
+    pub fn check(&self, present: u64) -> Result<(), Problem> {
         if self.allows(present) {
             Ok(())
         } else {
@@ -56,11 +55,10 @@ impl IfMatch {
 
     /// Whether a write over `present` may go on.
     #[must_use]
-    pub fn allows(self, present: u64) -> bool {
+    pub fn allows(&self, present: u64) -> bool {
         match self {
             Self::Any => true,
-            Self::Version(wanted) => wanted == present,
-            Self::Never => false,
+            Self::OneOf(wanted) => wanted.contains(&present),
         }
     }
 }
@@ -70,21 +68,26 @@ impl FromRequest for IfMatch {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let condition = match request.headers().get(IF_MATCH).map(|value| value.to_str()) {
-            None => Self::Any,
-            Some(Ok(text)) if text.trim() == "*" => Self::Any,
-            Some(Ok(text)) => text
-                .trim()
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'))
-                // A product's tag may end in a digest of its stock: `"5.0f3a…"`. Writes compare versions.
-                .and_then(|tag| tag.split('.').next())
-                .and_then(|version| version.parse().ok())
-                .map_or(Self::Never, Self::Version),
-            Some(Err(_unreadable)) => Self::Never,
-        };
-        ready(Ok(condition))
+        let mut lines = request.headers().get_all(IF_MATCH).peekable();
+        if lines.peek().is_none() {
+            return ready(Ok(Self::Any));
+        }
+        let mut versions = Vec::new();
+        for line in lines.filter_map(|line| line.to_str().ok()) {
+            if line.trim() == "*" {
+                return ready(Ok(Self::Any));
+            }
+            versions.extend(line.split(',').filter_map(version_of));
+        }
+        ready(Ok(Self::OneOf(versions)))
     }
+}
+
+/// The version of a strong tag; a weak one never matches.
+fn version_of(tag: &str) -> Option<u64> {
+    let opaque = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+    // A product's tag may end in a digest of its stock: `"5.0f3a…"`. Writes compare versions.
+    opaque.split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -115,10 +118,24 @@ mod tests {
                 .into_inner()
                 .unwrap()
         };
-        assert_eq!(read("\"7\""), IfMatch::Version(7));
-        assert_eq!(read("\"7.00ff\""), IfMatch::Version(7));
-        assert_eq!(read("\".7\""), IfMatch::Never);
+        let only = |version| IfMatch::OneOf(vec![version]);
+        assert_eq!(read("\"7\""), only(7));
+        assert_eq!(read("\"7.00ff\""), only(7));
         assert_eq!(read("*"), IfMatch::Any);
-        assert_eq!(read("7"), IfMatch::Never);
+        for never in ["\".7\"", "7", "", "W/\"7\"", "\"7", "\"seven\""] {
+            assert_eq!(read(never), IfMatch::OneOf(Vec::new()), "{never}");
+        }
+    }
+
+    #[test]
+    fn any_tag_of_a_list_matches_but_no_weak_one() {
+        let request = TestRequest::default()
+            .insert_header((IF_MATCH, "\"1\", W/\"2\" ,\"3.ff\",\"x\""))
+            .append_header((IF_MATCH, "\"5\""))
+            .to_http_request();
+        let read = IfMatch::from_request(&request, &mut Payload::None);
+        let read = read.into_inner().unwrap();
+        let allowed: Vec<u64> = (0..7).filter(|version| read.allows(*version)).collect();
+        assert_eq!(allowed, [1, 3, 5]);
     }
 }

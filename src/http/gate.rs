@@ -31,6 +31,8 @@ const COME_AGAIN: Duration = Duration::from_secs(2);
 /// How long something that is mostly answered from memory may take before the database's silence counts.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Where everything lies that the gate stands before.
+pub(crate) const API: &str = "/api/";
 /// What a node answers from memory, it answers whether the database does or not.
 const FROM_MEMORY: [&str; 6] = [
     "/api/products",
@@ -73,7 +75,7 @@ impl Gate {
 
     /// Lets a request pass, or says why not now.
     pub(super) fn admit(&self, method: &Method, path: &str) -> Result<Pass, Problem> {
-        if !path.starts_with("/api/") {
+        if !path.starts_with(API) {
             return Ok(Pass::Free);
         }
         if method.is_safe() && FROM_MEMORY.iter().any(|known| path.starts_with(known)) {

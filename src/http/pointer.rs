@@ -1,5 +1,7 @@
 //! From a decoder's complaint to the faulty place: JSON pointers and codes.
 
+use std::borrow::Cow;
+
 use serde_path_to_error::{Path, Segment};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
@@ -55,20 +57,56 @@ pub(super) fn decode_error(path: &Path, message: &str) -> FieldError {
     }
     let expected = message
         .split_once("expected ")
-        .map(|(_, rest)| strip_position(rest));
+        .map(|(_, rest)| in_json(strip_position(rest)));
     if message.starts_with("invalid type") {
-        let wanted = expected.unwrap_or("another type");
+        let wanted = expected.unwrap_or("another type".into());
         return FieldError::new(pointer, "invalid_type", format!("expected {wanted}"));
     }
     if message.starts_with("unknown variant") {
-        let wanted = expected.unwrap_or("another value");
+        let wanted = expected.unwrap_or("another value".into());
         return FieldError::new(pointer, "unknown_value", format!("expected {wanted}"));
     }
     if message.starts_with("invalid value") || message.starts_with("number out of range") {
-        let wanted = expected.unwrap_or("a number within range");
+        let wanted = expected.unwrap_or("a number within range".into());
         return FieldError::new(pointer, "range", format!("expected {wanted}"));
     }
+    if message.starts_with("invalid length") {
+        let wanted = expected.unwrap_or("another length".into());
+        return FieldError::new(pointer, "length", format!("expected {wanted}"));
+    }
     FieldError::new(pointer, "invalid", strip_position(message))
+}
+
+/// What serde expects, in the words of JSON: clients know nothing of the types it is kept in.
+fn in_json(expected: &str) -> Cow<'_, str> {
+    macro_rules! whole {
+        ($kind:ty) => {
+            format!("a whole number from {} to {}", <$kind>::MIN, <$kind>::MAX).into()
+        };
+    }
+    match expected {
+        "u8" => whole!(u8),
+        "u16" => whole!(u16),
+        "u32" => whole!(u32),
+        "u64" | "usize" => whole!(u64),
+        "i8" => whole!(i8),
+        "i16" => whole!(i16),
+        "i32" => whole!(i32),
+        "i64" | "isize" => whole!(i64),
+        "f32" | "f64" => "a number".into(),
+        "a map" => "an object".into(),
+        "a sequence" => "an array".into(),
+        "unit" => "null".into(),
+        "field identifier" | "variant identifier" => "a string".into(),
+        _ if expected.starts_with("struct ") => "an object".into(),
+        _ if expected.starts_with("tuple ") || expected.starts_with("a tuple ") => {
+            "an array".into()
+        }
+        _ if expected.starts_with("enum ") || expected.ends_with(" variant") => {
+            "one of the known values".into()
+        }
+        _ => expected.into(),
+    }
 }
 
 /// Cuts `serde_json`'s " at line 1 column 5".

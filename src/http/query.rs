@@ -11,7 +11,7 @@ use crate::problem::Problem;
 /// The most bytes a query string may have.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-/// The query string decoded into `T`; refuses unknown parameters where `T` does (422).
+/// The query string decoded into `T`; refuses a NUL, and unknown parameters where `T` does (422).
 #[derive(Debug)]
 pub struct Params<T>(pub T);
 
@@ -32,13 +32,26 @@ fn decode<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
             format!("at most {MAX_QUERY_BYTES} bytes"),
         ));
     }
-    let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    refuse_nul(pairs)?;
+    let pairs = serde_urlencoded::Deserializer::new(pairs);
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         Problem::invalid(vec![pointer::decode_error(
             error.path(),
             &error.inner().to_string(),
         )])
     })
+}
+
+/// No parameter means a NUL by anything, and MongoDB takes none in a regular expression.
+fn refuse_nul(pairs: url::form_urlencoded::Parse<'_>) -> Result<(), Problem> {
+    for (name, value) in pairs {
+        if name.contains('\0') || value.contains('\0') {
+            let reason = "must not hold the character NUL";
+            return Err(invalid_parameter(&name, "control_character", reason));
+        }
+    }
+    Ok(())
 }
 
 /// 422 for one query parameter.
@@ -74,6 +87,22 @@ mod tests {
             "limit=1e9",
         ] {
             assert!(decode::<Listing>(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_nul_is_refused_by_the_parameters_name() {
+        #[derive(Debug, Deserialize)]
+        struct Search {
+            q: String,
+        }
+        assert_eq!(decode::<Search>("q=a%01b").unwrap().q, "a\u{1}b");
+        for query in ["q=%00", "q=mug%00", "q%00=mug&q=mug"] {
+            let refused = decode::<Search>(query).unwrap_err();
+            assert!(
+                format!("{refused:?}").contains("control_character"),
+                "{query}"
+            );
         }
     }
 }

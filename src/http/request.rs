@@ -24,7 +24,7 @@ use super::{
     client::ClientAddress,
     gate::{Gate, Pass},
     limits::{RateClass, RateLimits},
-    measure,
+    measure, privacy,
 };
 use crate::problem::{Code, Problem};
 
@@ -104,7 +104,7 @@ fn class_of(path: &str) -> RateClass {
 }
 
 /// Callbacks and probes are never refused for their number: PayPal would have to send them again.
-fn unlimited(path: &str) -> bool {
+pub(crate) fn unlimited(path: &str) -> bool {
     matches!(
         path,
         "/healthz" | "/readyz" | "/metrics" | "/api/payment/webhook" | "/api/payment/ipn"
@@ -183,6 +183,7 @@ pub(super) struct Seen {
     method: Method,
     class: RateClass,
     limits: Option<RateLimits>,
+    personal: bool,
 }
 
 /// Gives a failed answer its request id and logs the cause of a 5xx, once.
@@ -245,6 +246,7 @@ impl Seen {
             method: request.method.clone(),
             class,
             limits,
+            personal: privacy::is_personal(&request.headers),
         }
     }
 
@@ -258,6 +260,9 @@ impl Seen {
 
     fn set_headers(&self, headers: &mut HeaderMap, status: StatusCode) {
         headers.insert(REQUEST_ID, self.id.0.clone());
+        if self.personal {
+            privacy::keep_private(headers);
+        }
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOTHING_GUESSED);
         headers.insert(REFERRER_POLICY, NOTHING_LEAKED);
         if !headers.contains_key(CONTENT_SECURITY_POLICY) {

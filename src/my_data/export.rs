@@ -42,8 +42,6 @@ struct MyData {
 #[utoipa::path(tag = "accounts", security(("bearer" = [])), responses(
     (status = OK, body = MyData),
     (status = UNAUTHORIZED, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
 ))]
 #[get("/api/auth/export")]
 async fn export(

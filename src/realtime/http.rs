@@ -112,7 +112,7 @@ async fn open(
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
+    (status = TOO_MANY_REQUESTS, body = ProblemBody, description = "`rate_limited`: too many requests from one address, or too many live streams of one user"),
 ))]
 #[get("/api/realtime/ws")]
 async fn open_socket(
@@ -143,7 +143,7 @@ async fn open_socket(
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
+    (status = TOO_MANY_REQUESTS, body = ProblemBody, description = "`rate_limited`: too many requests from one address, or too many live streams of one user"),
 ))]
 #[get("/api/realtime/events")]
 async fn open_events(

@@ -133,6 +133,41 @@ async fn a_request_id_is_taken_over_or_made() {
     assert!(made.header("content-security-policy").is_some());
 }
 
+/// A cache between shop and buyer, or the browser after signing out, must not hand on what is somebody's own.
+#[actix_web::test]
+async fn what_is_asked_for_with_credentials_is_kept_private() {
+    let shop = TestShop::start().await;
+    let admin = shop.admin().await;
+    let document = admin.get("/api/openapi.json").await.expect(200).body;
+    let personal = ["/api/orders", "/api/admin/", "/api/auth/", "/api/cart"];
+    let mut seen = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let is_personal = personal.iter().any(|prefix| path.starts_with(prefix));
+        if !is_personal || path.contains('{') || !item["get"].is_object() {
+            continue;
+        }
+        seen += 1;
+        let answer = admin.get(path).await.expect(200);
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    assert!(seen >= 8, "{seen} calls");
+    let profile = admin.get("/api/auth/profile").await;
+    let version = profile.header("etag").unwrap();
+    let unchanged = admin
+        .request(Method::GET, "/api/auth/profile")
+        .header("if-none-match", version);
+    let unchanged = admin.send(unchanged).await.expect(304);
+    assert_eq!(unchanged.header("cache-control"), Some("no-store"));
+    let methods = "/api/payment/shipping-methods?country=US";
+    let priced = admin.get(methods).await.expect(200);
+    assert_eq!(priced.header("cache-control"), Some("no-store"));
+    let public = admin.get("/api/products").await.expect(200);
+    let kept = public.header("cache-control").unwrap();
+    assert!(kept.starts_with("public"), "{kept}");
+    let stranger = shop.guest().get(methods).await.expect(200);
+    assert_eq!(stranger.header("cache-control"), None);
+}
+
 #[actix_web::test]
 async fn the_platform_answers_probes_metrics_and_reference_pages() {
     let shop = TestShop::start().await;
@@ -281,33 +316,47 @@ async fn sigterm_ends_the_server_cleanly() {
     assert_eq!(reader.await.unwrap(), 1012, "streams are told to come back");
 }
 
+/// What `bodega` says, in one line, to a configuration that it does not take.
+fn refusal(command: &str, pairs: &[(&str, &str)]) -> String {
+    let all = [
+        (
+            "BODEGA__AUTH__JWT_SECRET",
+            "a secret of the tests, longer than 32 bytes",
+        ),
+        ("BODEGA__PAYPAL__CLIENT_ID", "id"),
+        ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
+        ("BODEGA__PAYPAL__WEBHOOK_ID", "WH"),
+    ];
+    let all: Vec<_> = all
+        .iter()
+        .chain(pairs)
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    let (done, said) = run_to_end(env!("CARGO_BIN_EXE_bodega"), &[command], &all, "");
+    assert!(!done);
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    said
+}
+
 #[test]
 fn a_faulty_configuration_is_one_line_that_names_the_key() {
-    let bodega = env!("CARGO_BIN_EXE_bodega");
     let port = free_port().to_string();
-    let with = |pairs: &[(&str, &str)]| {
-        let all = [
-            (
-                "BODEGA__AUTH__JWT_SECRET",
-                "a secret of the tests, longer than 32 bytes",
-            ),
-            ("BODEGA__PAYPAL__CLIENT_ID", "id"),
-            ("BODEGA__PAYPAL__CLIENT_SECRET", "secret"),
-            ("BODEGA__PAYPAL__WEBHOOK_ID", "WH"),
-        ];
-        let all: Vec<_> = all
-            .iter()
-            .chain(pairs)
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        let (done, said) = run_to_end(bodega, &["serve"], &all, "");
-        assert!(!done);
-        assert_eq!(said.trim().lines().count(), 1, "{said}");
-        said
-    };
+    let with = |pairs| refusal("serve", pairs);
     assert!(with(&[("BODEGA__SERVER__PORT", &port)]).contains("port"));
     assert!(with(&[("BODEGA__AUTH__JWT_SECRET", "short")]).contains("auth.jwt_secret"));
     assert!(with(&[("BODEGA__MONGODB__POOL_SIZE", "lots")]).contains("mongodb.pool_size"));
+}
+
+/// Before there is any database, as where a configuration is tried out.
+#[test]
+fn the_check_refuses_what_the_server_would() {
+    let check = |pair| refusal("check", &[pair]);
+    let roots = check(("BODEGA__PAYPAL__CERT_ROOTS_FILE", "/nonexistent"));
+    assert!(roots.contains("paypal.cert_roots_file"), "{roots}");
+    let hosts = check(("BODEGA__PAYPAL__CERT_HOSTS", "https://api.paypal.com"));
+    assert!(hosts.contains("paypal.cert_hosts"), "{hosts}");
+    let filter = check(("BODEGA__LOG__FILTER", "info,bodega=loud"));
+    assert!(filter.contains("log.filter"), "{filter}");
 }
 
 #[actix_web::test]

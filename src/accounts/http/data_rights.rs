@@ -60,7 +60,6 @@ struct EraseRequest {
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
     (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "busy, unavailable"),
 ))]
 #[delete("/api/auth/account")]

@@ -58,7 +58,6 @@ struct VerifyEmailRequest {
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
         (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
         (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
         (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "busy, unavailable"),
     ))]
 #[post("/api/auth/password")]
@@ -85,7 +84,6 @@ pub(super) async fn change_password(
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
     (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "busy"),
 ))]
 #[post("/api/auth/password/forgot")]
@@ -107,7 +105,6 @@ pub(super) async fn forgot_password(
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody, description = "also for a link that was used or has expired"),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
     (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "busy, unavailable"),
 ))]
 #[post("/api/auth/password/reset")]
@@ -129,8 +126,6 @@ pub(super) async fn reset_password(
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody, description = "also for a link that was used or has expired"),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
 ))]
 #[post("/api/auth/verify")]
 pub(super) async fn verify_email(

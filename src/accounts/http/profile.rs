@@ -1,10 +1,6 @@
 //! The profile with its address book.
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{CACHE_CONTROL, ETAG},
-    put, web,
-};
+use actix_web::{HttpRequest, HttpResponse, get, http::header::ETAG, put, web};
 use serde::Deserialize;
 use validator::{Validate, ValidateLength, ValidationError};
 
@@ -133,7 +129,6 @@ impl From<ProfileRequest> for ProfileChange {
 fn profile(user: User) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((ETAG, etag(user.version)))
-        .insert_header((CACHE_CONTROL, "private, no-cache"))
         .json(UserView::from(user))
 }
 
@@ -144,8 +139,6 @@ fn profile(user: User) -> HttpResponse {
         (status = OK, body = UserView, headers(("ETag" = String, description = "the version, quoted"))),
         (status = NOT_MODIFIED),
         (status = UNAUTHORIZED, body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[get("/api/auth/profile")]
 pub(super) async fn get_profile(
@@ -174,8 +167,6 @@ pub(super) async fn get_profile(
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
         (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
         (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[put("/api/auth/profile")]
 pub(super) async fn put_profile(

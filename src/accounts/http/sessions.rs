@@ -17,8 +17,6 @@ use crate::{
 #[utoipa::path(tag = "accounts", security(("bearer" = [])), responses(
     (status = OK, body = Page<SessionView>),
     (status = UNAUTHORIZED, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
 ))]
 #[get("/api/auth/sessions")]
 pub(super) async fn list_sessions(
@@ -45,8 +43,6 @@ pub(super) async fn list_sessions(
         (status = NO_CONTENT),
         (status = UNAUTHORIZED, body = ProblemBody),
         (status = NOT_FOUND, body = ProblemBody, description = "not yours, or ended"),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[delete("/api/auth/sessions/{id}")]
 pub(super) async fn end_session(

@@ -85,7 +85,6 @@ fn signed_in(
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
-    (status = TOO_MANY_REQUESTS, body = ProblemBody),
     (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "busy, unavailable"),
 ))]
 #[post("/api/auth/register")]
@@ -157,8 +156,6 @@ pub(super) async fn login(
         (status = OK, body = TokenView, headers(("Set-Cookie" = String, description = "bodega_refresh"))),
         (status = UNAUTHORIZED, body = ProblemBody, description = "invalid_token, token_reused"),
         (status = FORBIDDEN, body = ProblemBody, description = "foreign_origin"),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[post("/api/auth/refresh")]
 pub(super) async fn refresh(
@@ -186,8 +183,6 @@ pub(super) async fn refresh(
     responses(
         (status = NO_CONTENT, headers(("Set-Cookie" = String, description = "clears bodega_refresh"))),
         (status = FORBIDDEN, body = ProblemBody, description = "foreign_origin"),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ))]
 #[post("/api/auth/logout")]
 pub(super) async fn logout(

@@ -103,7 +103,7 @@ pub(super) async fn change(
     let command = |owner, makes, intent| Command {
         owner,
         makes,
-        expected: expected.0,
+        expected: expected.0.clone(),
         intent,
     };
     let empty = match &visitor {

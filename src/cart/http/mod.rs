@@ -65,8 +65,7 @@ pub fn routes(table: &mut Table) {
         (status = CONFLICT, description = "`cart_full`", body = ProblemBody),
         (status = PRECONDITION_FAILED, description = "`stale_version`, with the present `cart`", body = ProblemBody),
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody), (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
-        (status = UNPROCESSABLE_ENTITY, body = ProblemBody), (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[post("/api/cart")]
@@ -111,8 +110,7 @@ async fn add_line(
     responses(
         (status = OK, body = CartView, headers(("ETag" = String))),
         (status = NOT_MODIFIED, description = "All that is shown is as it was"),
-        (status = UNAUTHORIZED, body = ProblemBody), (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+        (status = UNAUTHORIZED, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[get("/api/cart")]
@@ -145,8 +143,7 @@ async fn show_cart(
         (status = NOT_FOUND, body = ProblemBody),
         (status = PRECONDITION_FAILED, description = "`stale_version`, with the present `cart`", body = ProblemBody),
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody), (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
-        (status = UNPROCESSABLE_ENTITY, body = ProblemBody), (status = TOO_MANY_REQUESTS, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[put("/api/cart/{itemId}")]
@@ -183,7 +180,6 @@ async fn set_line(
         (status = OK, body = CartView, headers(("ETag" = String))),
         (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody),
         (status = PRECONDITION_FAILED, description = "`stale_version`, with the present `cart`", body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody), (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[delete("/api/cart/{itemId}")]
@@ -205,7 +201,6 @@ async fn remove_line(
         (status = OK, body = CartView, headers(("ETag" = String))),
         (status = UNAUTHORIZED, body = ProblemBody),
         (status = PRECONDITION_FAILED, description = "`stale_version`, with the present `cart`", body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody), (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[delete("/api/cart")]
@@ -234,7 +229,6 @@ async fn clear_cart(
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody), (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
         (status = CONFLICT, description = "`discount_not_started`, `discount_expired`, `discount_minimum`, `discount_used_up`, `discount_used_before`, `discount_too_many`", body = ProblemBody),
         (status = UNPROCESSABLE_ENTITY, description = "`discount_unknown`, or a rule of the body", body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody), (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[post("/api/cart/discounts")]
@@ -258,7 +252,6 @@ async fn add_discount(
         (status = OK, body = CartView, headers(("ETag" = String))),
         (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody),
         (status = PRECONDITION_FAILED, description = "`stale_version`, with the present `cart`", body = ProblemBody),
-        (status = TOO_MANY_REQUESTS, body = ProblemBody), (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     ),
     security((), ("bearer" = [])))]
 #[delete("/api/cart/discounts/{code}")]

@@ -21,8 +21,6 @@ use crate::{
 const COOKIE: &str = "bodega_cart";
 /// The header that does, for clients without cookies.
 const HEADER: HeaderName = HeaderName::from_static("x-cart-token");
-/// A version that no cart reaches, for an `If-Match` that no version fits.
-const NO_VERSION: u64 = u64::MAX;
 
 /// A guest who shows a token; whether it names a cart is seen later.
 pub struct Guest {
@@ -82,8 +80,8 @@ impl FromRequest for Visitor {
     }
 }
 
-/// The version that `If-Match` names, if any.
-pub(super) struct Expected(pub(super) Option<u64>);
+/// The versions that `If-Match` names, if it is there.
+pub(super) struct Expected(pub(super) Option<Vec<u64>>);
 
 impl FromRequest for Expected {
     type Error = Problem;
@@ -93,8 +91,7 @@ impl FromRequest for Expected {
         let condition = IfMatch::from_request(request, payload).into_inner();
         ready(condition.map(|condition| match condition {
             IfMatch::Any => Self(None),
-            IfMatch::Version(version) => Self(Some(version)),
-            IfMatch::Never => Self(Some(NO_VERSION)),
+            IfMatch::OneOf(versions) => Self(Some(versions)),
         }))
     }
 }

@@ -122,8 +122,8 @@ pub struct Command {
     pub owner: Owner,
     /// Whether the cart is made where there is none: always for users, for guests with a new token only.
     pub makes: bool,
-    /// The one version that the intent may be applied to.
-    pub expected: Option<u64>,
+    /// The versions that the intent may be applied to; `None`: any.
+    pub expected: Option<Vec<u64>>,
     /// What is to change.
     pub intent: CartIntent,
 }
@@ -178,7 +178,8 @@ impl Cart {
         }
         if command
             .expected
-            .is_some_and(|wanted| wanted != self.version)
+            .as_ref()
+            .is_some_and(|wanted| !wanted.contains(&self.version))
         {
             return Err(CartRefusal::Stale);
         }

@@ -181,11 +181,11 @@ fn a_command_over_another_version_or_by_someone_else_changes_nothing() {
     let cart = after(&empty(), [CartIntent::Add(line(1))]).unwrap();
     let clear = user(CartIntent::Clear);
     let stale = Command {
-        expected: Some(0),
+        expected: Some(vec![0]),
         ..clear.clone()
     };
     let fitting = Command {
-        expected: Some(1),
+        expected: Some(vec![3, 1]),
         ..clear.clone()
     };
     let foreign = Command {
@@ -346,7 +346,7 @@ fn command(wish: &Wish, variants: &[Line], shown: Option<&Cart>) -> Command {
             quantity,
             version,
         } => Command {
-            expected: Some(*version),
+            expected: Some(vec![*version]),
             ..user(set(line(*index), Some(*quantity), None))
         },
         Wish::Enter(which) => user(CartIntent::AddDiscount(code(CODES[*which]))),

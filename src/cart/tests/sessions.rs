@@ -133,7 +133,7 @@ async fn a_stale_node_neither_refuses_nor_answers_from_what_it_remembers() {
     let newest = there.items[1].id;
     // `near` remembers version 1, where that line is not.
     let over_two = Command {
-        expected: Some(2),
+        expected: Some(vec![2]),
         ..by_user(CartIntent::SetLine {
             line: newest,
             quantity: Some(9),

@@ -76,7 +76,7 @@ struct NewImage {
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody, description = "More bytes than `images.max_mib`"),
     (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody, description = "Another type, or a content of another type than was said"),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody, description = "`image_invalid`, `image_too_large`; `validation_failed` for `alt` and a product with too many images"),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+    (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "`unavailable`: the database or the store of images does not answer; `busy`: too much is under way"),
 ))]
 #[post("/api/products/{id}/images")]
 #[expect(
@@ -207,7 +207,7 @@ async fn remove_image(
     (status = OK, content((String = "image/png"), (String = "image/jpeg"), (String = "image/webp"), (String = "image/gif")), headers(("ETag" = String))),
     (status = NOT_MODIFIED, description = "The client has it (`If-None-Match`)"),
     (status = NOT_FOUND, body = ProblemBody),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody),
+    (status = SERVICE_UNAVAILABLE, body = ProblemBody, description = "The store of images does not answer"),
 ))]
 #[get("/images/{file}")]
 async fn show_image(

@@ -37,6 +37,7 @@ pub(in crate::catalog) fn routes(table: &mut ServiceConfig) {
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ImportQuery {
     /// A mapping of `config/import` by its name; left out for rows in the shop's own shape.
     #[param(pattern = "^[a-z0-9-]{1,64}$")]

@@ -210,12 +210,12 @@ async fn what_is_claimed_survives_a_change_of_rules_and_a_used_code_stays() {
     };
     let stale = nodes
         .here
-        .replace(&code, &off, IfMatch::Version(7), Actor::CommandLine)
+        .replace(&code, &off, IfMatch::OneOf(vec![7]), Actor::CommandLine)
         .await;
     assert!(matches!(stale, Err(WriteError::Stale(1))));
     nodes
         .here
-        .replace(&code, &off, IfMatch::Version(1), Actor::CommandLine)
+        .replace(&code, &off, IfMatch::OneOf(vec![1]), Actor::CommandLine)
         .await
         .unwrap();
     // The checkout that claimed it goes on; a new one does not begin.

@@ -2,7 +2,7 @@
 //!
 //! A use that is claimed meanwhile makes the transaction begin anew; claims themselves are never part of one.
 
-use bson::{Bson, doc};
+use bson::doc;
 use mongodb::options::ReturnDocument;
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ impl Discounts {
         }
     }
 
-    /// Replaces a code's rules over the version that `seen` names. Uses that are claimed stay claimed.
+    /// Replaces a code's rules over a version that `seen` names. Uses that are claimed stay claimed.
     /// Index used: `_id`.
     pub(in crate::discounts) async fn replace(
         &self,
@@ -116,14 +116,10 @@ impl Discounts {
         by: Actor,
     ) -> Result<Discount, WriteError> {
         let mut unmoved = doc! { "_id": code };
-        match seen {
-            IfMatch::Any => {}
-            IfMatch::Version(version) => {
-                unmoved.insert("version", i64::try_from(version).unwrap_or(i64::MAX));
-            }
-            IfMatch::Never => {
-                unmoved.insert("version", Bson::Null);
-            }
+        if let IfMatch::OneOf(versions) = seen {
+            let versions = versions.into_iter().filter_map(|v| i64::try_from(v).ok());
+            let versions: Vec<i64> = versions.collect();
+            unmoved.insert("version", doc! { "$in": versions });
         }
         let update = doc! {
             "$set": { "rules": to_document(rules)? },

@@ -34,8 +34,8 @@ const DEFAULT_SPAN: Duration = Duration::from_hours(30 * 24);
 pub(super) struct AllOrders {
     /// Only with this status.
     status: Option<OrderStatus>,
-    /// Words, each of which must begin the order's number or a word of the buyer's name; or the e-mail of the
-    /// buyer's account.
+    /// Words, each of which must begin the order's number (its dashes may be left out) or a word of the buyer's
+    /// name, or be the order's id or that of the capture at PayPal; or the e-mail of the buyer's account.
     q: Option<String>,
     /// Made at or after, RFC 3339.
     from: Option<String>,

@@ -2,10 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, ETAG},
-    },
+    http::{StatusCode, header::ETAG},
     web,
 };
 use serde::Deserialize;
@@ -85,9 +82,7 @@ pub(super) async fn read_order(
     } else {
         HttpResponse::Ok()
     };
-    answer
-        .insert_header((ETAG, tag))
-        .insert_header((CACHE_CONTROL, "private, no-cache"));
+    answer.insert_header((ETAG, tag));
     if known {
         return Ok(answer.finish());
     }

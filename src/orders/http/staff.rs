@@ -173,6 +173,7 @@ pub(super) struct RefundAnswer {
     (status = CONFLICT, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
     (status = BAD_GATEWAY, body = ProblemBody),
+    (status = SERVICE_UNAVAILABLE, description = "`payment_provider_unavailable`: PayPal does not answer, what was asked for goes on; `unavailable`; `busy`", body = ProblemBody),
 ))]
 #[post("/api/orders/{id}/refunds")]
 pub(super) async fn refund_order(

@@ -250,6 +250,52 @@ async fn lists_come_in_pages_newest_first() {
 }
 
 #[actix_web::test]
+async fn staff_find_orders_by_whatever_names_them() {
+    let shop = shop().await;
+    room!(shop, call);
+    let numbered = |number: &str| crate::orders::NewOrder {
+        number: number.into(),
+        ..new_order(UserId::new())
+    };
+    let order = shop.place(&numbered("7QK2-M0PX-3V9A")).await;
+    shop.place(&numbered("7QK2-M0PY-3V9A")).await;
+    let staff = (UserId::new(), Role::Staff);
+    let id = order.id.to_string();
+    let capture = order.payment.capture.as_str();
+    for (q, total) in [
+        (id.as_str(), 1),
+        (&id.to_uppercase(), 1),
+        (&id[..23], 0),
+        (capture, 1),
+        (&capture.to_lowercase(), 1),
+        ("7QK2-M0PX-3V9A", 1),
+        ("7qk2m0px3v9a", 1),
+        ("7QK2M0P", 2),
+        ("7QK2", 2),
+        ("7QK2M0PZ", 0),
+        (&format!("{id}+lovelace"), 1),
+    ] {
+        let path = format!("/api/admin/orders?q={q}");
+        let found = call(staff, Method::GET, &path, &[], Value::Null).await;
+        assert_eq!(
+            (found.status, &found.body["total"]),
+            (200, &json!(total)),
+            "{q}"
+        );
+    }
+    let refused = call(
+        staff,
+        Method::GET,
+        "/api/admin/orders?q=%00",
+        &[],
+        Value::Null,
+    )
+    .await;
+    assert_eq!((refused.status, refused.pointer()), (422, "/q"));
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn staff_find_orders_by_the_buyers_email() {
     let shop = shop().await;
     room!(shop, call);

@@ -12,10 +12,13 @@ use crate::{
     id::{OrderId, UserId},
     mongo::StoreError,
     orders::model::{Order, OrderStatus},
+    payments::CaptureId,
 };
 
 /// The most words by which an order is found.
 const MAX_TERMS: usize = 24;
+/// Characters between two dashes of an order's number.
+const GROUP: usize = 4;
 
 /// Which orders a list holds.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +27,8 @@ pub(in crate::orders) struct Filter {
     pub(in crate::orders) user: Option<UserId>,
     /// With this status only.
     pub(in crate::orders) status: Option<OrderStatus>,
-    /// Each word begins the number or a word of the buyer's name.
+    /// Each word begins the number, with or without its dashes, or a word of the buyer's name, or is the order's id
+    /// or its capture's.
     pub(in crate::orders) words: Vec<String>,
     /// Made at or after.
     pub(in crate::orders) from: Option<Timestamp>,
@@ -61,7 +65,7 @@ impl Filter {
         if !made.is_empty() {
             query.insert("created_at", made);
         }
-        let words: Vec<Document> = self.words.iter().map(|word| begins_with(word)).collect();
+        let words: Vec<Document> = self.words.iter().map(|word| named_by(word)).collect();
         if !words.is_empty() {
             query.insert("$and", words);
         }
@@ -69,7 +73,36 @@ impl Filter {
     }
 }
 
-/// A term that begins with `word`, whatever characters are in it.
+/// Orders that `word` names, in whatever case. Every branch has its index: `terms`, `_id`, `capture`.
+fn named_by(word: &str) -> Document {
+    let mut ways = vec![begins_with(word)];
+    if let Some(number) = with_dashes(word) {
+        ways.push(begins_with(&number));
+    }
+    if let Ok(id) = word.parse::<OrderId>() {
+        ways.push(doc! { "_id": id });
+    }
+    // PayPal writes its ids in capitals.
+    if let Some(capture) = CaptureId::parse(&word.to_uppercase()) {
+        ways.push(doc! { "payment.capture": &capture });
+    }
+    doc! { "$or": ways }
+}
+
+/// The beginning of an order's number as it is written, of one without its dashes: they stand after every
+/// [`GROUP`] characters.
+fn with_dashes(word: &str) -> Option<String> {
+    let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !plain || word.len() <= GROUP {
+        return None;
+    }
+    let groups = word.as_bytes().chunks(GROUP);
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    Some(groups.join("-"))
+}
+
+/// A term that begins with `word`, whatever characters are in it; a NUL, which MongoDB refuses, does not come
+/// through [`crate::http::Params`].
 fn begins_with(word: &str) -> Document {
     let mut pattern = String::from("^");
     for letter in word.to_lowercase().chars() {
@@ -103,7 +136,7 @@ pub(super) fn terms_of_number(number: &str) -> Vec<String> {
 
 impl Orders {
     /// Up to `limit` orders after `place`, newest first. Indexes used: `user_newest`, `status_newest`,
-    /// `newest`, `terms`.
+    /// `newest`, `terms`, `capture`, `_id`.
     ///
     /// # Errors
     /// When the database cannot be read.

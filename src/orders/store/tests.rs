@@ -130,7 +130,11 @@ async fn of_ten_racing_status_changes_one_wins_and_the_rest_hear_what_is_allowed
     }
     let stale = shop
         .orders
-        .set_status(order.id, &wish(OrderStatus::Shipped), IfMatch::Version(1))
+        .set_status(
+            order.id,
+            &wish(OrderStatus::Shipped),
+            IfMatch::OneOf(vec![1]),
+        )
         .await;
     assert!(matches!(stale, Err(OrderError::Stale(2))));
     let unknown = shop

@@ -54,7 +54,6 @@ pub(super) fn routes(table: &mut ServiceConfig) {
         (status = BAD_REQUEST, body = ProblemBody),
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
         (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     )
 )]
 #[post("/api/payment/webhook")]
@@ -89,7 +88,6 @@ async fn receive_message(
         (status = BAD_REQUEST, body = ProblemBody),
         (status = PAYLOAD_TOO_LARGE, body = ProblemBody),
         (status = UNSUPPORTED_MEDIA_TYPE, body = ProblemBody),
-        (status = SERVICE_UNAVAILABLE, body = ProblemBody),
     )
 )]
 #[post("/api/payment/ipn")]

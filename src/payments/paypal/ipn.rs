@@ -70,7 +70,7 @@ impl IpnDesk {
     pub(super) fn new(config: &PayPalConfig) -> Result<Self, SetupError> {
         Ok(Self {
             http: transport::client()?,
-            verify_url: config.ipn_verify_url.clone(),
+            verify_url: config.ipn_verification(),
             receiver: config.receiver_email.trim().to_owned(),
             environment: Environment::of(config),
             budget: Duration::from_secs(config.timeout_seconds),

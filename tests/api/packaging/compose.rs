@@ -1,6 +1,6 @@
 //! docker-compose.yml.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Map, Value};
 
@@ -208,6 +208,33 @@ fn every_setting_of_the_server_exists() {
     ] {
         assert!(settings.contains_key(needed), "{needed}");
     }
+}
+
+/// The rules of the configuration hold of these settings too.
+#[test]
+fn the_server_takes_these_settings() {
+    let compose = compose();
+    let settings = section(&compose["services"]["bodega1"], "environment");
+    let settings = settings.iter().map(|(name, value)| {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        match name.strip_suffix("_FILE") {
+            // The files are made before the containers are.
+            Some("BODEGA__OUTBOX__AMQP_URL") => (
+                "BODEGA__OUTBOX__AMQP_URL".to_owned(),
+                "amqp://rabbitmq".to_owned(),
+            ),
+            Some(secret) => (
+                secret.to_owned(),
+                "0123456789abcdef0123456789abcdef".to_owned(),
+            ),
+            None => (name.clone(), text),
+        }
+    });
+    let settings = settings.collect::<std::collections::HashMap<_, _>>();
+    let loaded = bodega::config::load_from(Path::new("no-such-folder"), settings);
+    assert!(loaded.is_ok(), "{loaded:?}");
 }
 
 #[test]
