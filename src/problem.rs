@@ -233,6 +233,19 @@ impl Problem {
         self
     }
 
+    /// Names faulty places besides those that are named already.
+    #[must_use]
+    pub fn also(mut self, further: Vec<FieldError>) -> Self {
+        let named = &mut self.0.errors;
+        for fault in further {
+            if named.iter().all(|known| known.pointer != fault.pointer) {
+                named.push(fault);
+            }
+        }
+        named.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        self
+    }
+
     /// Adds a member of its own to the answer, such as the present `cart`.
     #[must_use]
     pub fn with(mut self, name: &str, value: &impl Serialize) -> Self {

@@ -10,9 +10,10 @@ use actix_web::{
 };
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{pointer, shape::Shaped};
+use super::{pointer, shape::Shaped, survey};
 use crate::problem::{Code, Problem};
 
 /// The most bytes a JSON body may have; imports stream and have no such limit.
@@ -27,7 +28,10 @@ const MAX_DEPTH: u32 = 40;
 #[derive(Debug)]
 pub struct Body<T, const MOST: usize = MAX_BODY_BYTES>(pub T);
 
-impl<T: DeserializeOwned + Validate + 'static, const MOST: usize> FromRequest for Body<T, MOST> {
+impl<T, const MOST: usize> FromRequest for Body<T, MOST>
+where
+    T: DeserializeOwned + Validate + ToSchema + 'static,
+{
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -37,7 +41,10 @@ impl<T: DeserializeOwned + Validate + 'static, const MOST: usize> FromRequest fo
         Box::pin(async move {
             typed?;
             let bytes = read_at_most(payload, MOST).await?;
-            let value = parse_json(&bytes)?;
+            let value = parse_json(&bytes).map_err(|refused| match refused.code() {
+                Code::Invalid => refused.also(survey::faults::<T>(&bytes)),
+                _ => refused,
+            })?;
             checked(&value)?;
             Ok(Self(value))
         })

@@ -14,6 +14,7 @@ mod privacy;
 mod query;
 mod request;
 mod shape;
+mod survey;
 mod upgrade;
 
 pub use body::{Body, MAX_BODY_BYTES, checked, parse_json, read_at_most, read_body};

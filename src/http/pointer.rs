@@ -33,6 +33,20 @@ fn quoted<'m>(message: &'m str, prefix: &str) -> Option<&'m str> {
         .map(|(name, _)| name)
 }
 
+/// A field that the object at `parent` must have.
+pub(super) fn missing(parent: &str, name: &str) -> FieldError {
+    let mut pointer = parent.to_owned();
+    push(&mut pointer, name);
+    FieldError::new(pointer, "required", "this field is required")
+}
+
+/// A field that the object at `parent` may not have.
+pub(super) fn unknown(parent: &str, name: &str) -> FieldError {
+    let mut pointer = parent.to_owned();
+    push(&mut pointer, name);
+    FieldError::new(pointer, "unknown_field", "this field is not known")
+}
+
 /// Turns serde's complaint at `path` into the faulty place.
 ///
 /// The message never repeats the value: it may be a secret.
@@ -40,14 +54,11 @@ pub(super) fn decode_error(path: &Path, message: &str) -> FieldError {
     let mut pointer = pointer_of(path);
     if let Some(name) = quoted(message, "unknown field `") {
         // serde_path_to_error already ends in the unknown field's name when it was a map key.
-        if !pointer.ends_with(&format!("/{name}")) {
-            push(&mut pointer, name);
-        }
-        return FieldError::new(pointer, "unknown_field", "this field is not known");
+        let parent = pointer.strip_suffix(&format!("/{name}"));
+        return unknown(parent.unwrap_or(&pointer), name);
     }
     if let Some(name) = quoted(message, "missing field `") {
-        push(&mut pointer, name);
-        return FieldError::new(pointer, "required", "this field is required");
+        return missing(&pointer, name);
     }
     if let Some(name) = quoted(message, "duplicate field `") {
         if !pointer.ends_with(&format!("/{name}")) {

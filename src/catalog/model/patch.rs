@@ -27,7 +27,8 @@ const MEMBERS: [&str; 15] = [
 ];
 
 /// A merge patch: members to set, `null` for those to remove.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, utoipa::ToSchema)]
+#[schema(value_type = Object)]
 pub struct PatchProduct(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for PatchProduct {
