@@ -477,6 +477,9 @@ struct PlaceOrderRequest {
 /// Makes the order of an approved checkout: captures where the webhook has not yet.
 ///
 /// 201 with the order, 200 where it stands already.
+///
+/// A declined payment is 402 `payment_declined`, whoever heard of it first. With an `approveUrl` the buyer may choose
+/// another funding there; with `null` the checkout is over, and `reason` says `payment_refused`.
 #[utoipa::path(
     tag = "orders",
     security(("bearer" = [])),
@@ -525,11 +528,12 @@ async fn place_order(
                     .with("approveUrl", &checkout.approve_url))
             }
             Settled::Declined(checkout) => Err(Problem::new(Code::PaymentDeclined)
-                .detail("PayPal declined the payment; no money was taken")
+                .detail("PayPal declined the payment; no order was made")
                 .with(
                     "approveUrl",
                     &(!checkout.status.is_final()).then_some(checkout.approve_url),
-                )),
+                )
+                .with("reason", &checkout.reason)),
             Settled::Closed(checkout) => Err(closed_problem(checkout.reason)),
             Settled::Unclear(error) => Err(provider_problem(error)),
         }

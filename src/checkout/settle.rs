@@ -48,7 +48,8 @@ pub enum Settled {
     Ordered(Checkout),
     /// The buyer has not approved the payment.
     NotApproved(Checkout),
-    /// The provider declined; the checkout may still be open for another try.
+    /// The provider declined, now or before and whoever heard of it first; the checkout may still be open for
+    /// another try.
     Declined(Checkout),
     /// It is over without an order.
     Closed(Checkout),
@@ -128,7 +129,7 @@ impl<W: World> Settlement<W> {
     /// As [`settle`](Self::settle).
     pub async fn settle_read(&self, found: Checkout) -> Result<Settled, SettleError> {
         if found.next_step() == Step::Done {
-            return Ok(at_rest(found, false));
+            return Ok(at_rest(found));
         }
         let id = found.id;
         // Whoever is at it may be waiting for the provider.
@@ -155,8 +156,8 @@ impl<W: World> Settlement<W> {
                 Step::Sell => self.sell(&checkout).await?,
                 Step::Release => self.release(&checkout).await?,
                 Step::Refund(back) => self.give_back(checkout, &back).await?,
-                Step::LookBack(payment) => self.look_back(checkout, &payment, declined).await?,
-                Step::Done => Turn::from(at_rest(checkout, declined)),
+                Step::LookBack(payment) => self.look_back(checkout, &payment).await?,
+                Step::Done => Turn::from(at_rest(checkout)),
             };
         }
         Err(SettleError::Restless(id))
@@ -347,7 +348,6 @@ impl<W: World> Settlement<W> {
         match self.payments.order(payment).await {
             Ok(found) if !found.captures.is_empty() => self.write_down(checkout, found).await,
             Ok(_) | Err(GatewayError::NotFound) => {
-                *declined = true;
                 let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
                 self.end(&checkout, to, reason, None).await
             }
@@ -443,7 +443,6 @@ impl<W: World> Settlement<W> {
         &self,
         checkout: Checkout,
         payment: &ProviderOrderId,
-        declined: bool,
     ) -> Result<Turn, StoreError> {
         let found = match self.payments.order(payment).await {
             Ok(found) => Some(found),
@@ -463,12 +462,12 @@ impl<W: World> Settlement<W> {
         if self.checkouts.capture_over(checkout.id, LATE).await? {
             return Ok(Turn::Again);
         }
-        Ok(Turn::from(at_rest(checkout, declined)))
+        Ok(Turn::from(at_rest(checkout)))
     }
 }
 
 /// How a checkout that is done reads to whoever woke it.
-pub(super) fn at_rest(checkout: Checkout, declined: bool) -> Settled {
+pub(super) fn at_rest(checkout: Checkout) -> Settled {
     match checkout.status {
         CheckoutStatus::Completed => Settled::Ordered(checkout),
         CheckoutStatus::Preparing
@@ -477,7 +476,7 @@ pub(super) fn at_rest(checkout: Checkout, declined: bool) -> Settled {
         | CheckoutStatus::Cancelled
         | CheckoutStatus::Expired
         | CheckoutStatus::Failed => {
-            if declined {
+            if checkout.reason == Some(EndReason::PaymentRefused) {
                 Settled::Declined(checkout)
             } else {
                 Settled::Closed(checkout)

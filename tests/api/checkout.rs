@@ -260,6 +260,41 @@ async fn a_declined_payment_takes_nothing_and_may_be_tried_again() {
 }
 
 #[actix_web::test]
+async fn a_payment_refused_for_good_is_declined_whoever_hears_of_it_first() {
+    let shop = TestShop::start().await;
+    let deaf = Setup::default()
+        .with("CHECKOUT__RECONCILE_SECONDS", 3_600)
+        .simulator("--webhook-delay-ms=600000")
+        .start()
+        .await;
+    for (shop, told) in [(&shop, true), (&deaf, false)] {
+        let (admin, buyer) = (shop.admin().await, shop.customer().await);
+        let mug = shop.product(&admin, "MUG", 900, 3).await;
+        for then in ["denied", "failed", "payer-cannot-pay"] {
+            let empty = buyer.request(reqwest::Method::DELETE, "/api/cart");
+            buyer.send(empty).await.expect(200);
+            let checkout = shop.checkout(&buyer, &mug, 1).await;
+            shop.approve_as(&checkout, &json!({ "then": then })).await;
+            let path = format!("/api/payment/checkout/{}", checkout["id"].as_str().unwrap());
+            if told {
+                eventually("the webhook to end it", || async {
+                    let shown = buyer.get(&path).await.expect(200).body;
+                    (shown["status"] == "Failed").then_some(())
+                })
+                .await;
+            }
+            let body = json!({ "checkoutId": checkout["id"] });
+            for _ in 0..2 {
+                let refused = buyer.post("/api/orders", &body).await;
+                let refused = refused.expect_problem(402, "payment_declined").body;
+                assert_eq!(refused["approveUrl"], json!(null), "{then}: {refused}");
+                assert_eq!(refused["reason"], "payment_refused", "{then}: {refused}");
+            }
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_pending_capture_is_an_order_that_waits() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
