@@ -14,7 +14,7 @@ use crate::{
     faults::{Point, crash_point},
     money::Money,
     mongo::{Mongo, StoreError, to_document},
-    orders::{Order, Orders, PaymentStatus},
+    orders::{Order, Orders, PaymentStatus, Reversal},
     payments::{CaptureId, Dispute},
 };
 
@@ -100,7 +100,15 @@ impl OrderBook for Bookings {
         self.orders.claim_unconfirmed().await
     }
 
-    async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
-        self.orders.reversed(capture).await
+    async fn reversed(
+        &self,
+        capture: &CaptureId,
+        reversal: &Reversal,
+    ) -> Result<Option<Order>, StoreError> {
+        self.orders.reversed(capture, reversal).await
+    }
+
+    async fn reversal_canceled(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
+        self.orders.reversal_canceled(capture).await
     }
 }

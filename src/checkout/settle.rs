@@ -525,6 +525,8 @@ fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRec
             refunded: crate::money::Money::zero(checkout.totals.total.currency),
             elsewhere: None,
             told: None,
+            reversed: None,
+            reversals: Vec::new(),
         },
     }
 }
