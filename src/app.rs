@@ -188,6 +188,7 @@ impl Shop {
             discounts: discounts.clone(),
             carts: carts.clone(),
             orders: orders.clone(),
+            refunds: refunds.clone(),
             payments: payments.clone(),
         };
         let checkouting = Checkouting::new(&config, neighbours);

@@ -254,6 +254,8 @@ impl<W: World> Settlement<W> {
             let state = self.payments.capture_state(capture).await?;
             (state.status == CaptureStatus::Refunded).then_some(order.payment.captured)
         };
+        // First the shop's own: what is then left of the total was given back elsewhere.
+        self.orders.conclude_refunds(order).await;
         if let Some(total) = total {
             self.orders.provider_refunded(capture, total).await?;
         }

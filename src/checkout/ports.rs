@@ -284,6 +284,12 @@ pub trait OrderBook: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send {
         std::future::ready(Ok(None))
     }
+
+    /// Asks how the refunds of `order` that are under way at the provider have ended; what cannot be told now
+    /// is left to the sweep. A world whose orders have no refunds has nothing to ask.
+    fn conclude_refunds(&self, _order: Order) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Where a cart becomes a checkout.

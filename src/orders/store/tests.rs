@@ -236,6 +236,20 @@ async fn a_refund_under_way_is_concluded_by_the_sweep() {
 }
 
 #[actix_web::test]
+async fn a_refund_under_way_is_concluded_as_soon_as_the_provider_tells_of_one() {
+    let shop = TestShop::open(Vec::new()).await;
+    let order = shop.place(&new_order(UserId::new())).await;
+    shop.gateway.set_mood(Mood::Pending);
+    let wish = refund_of(None);
+    shop.refunds.refund(order.id, &wish).await.unwrap();
+    shop.gateway.set_mood(Mood::Completes);
+    let read = async || shop.orders.find(order.id).await.unwrap().unwrap();
+    shop.refunds.conclude(read().await).await;
+    assert_eq!(read().await.refunds[0].state, RefundState::Completed);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_refused_refund_leaves_the_money_for_the_next() {
     let shop = TestShop::open(Vec::new()).await;
     let order = shop.place(&new_order(UserId::new())).await;
