@@ -476,6 +476,40 @@ async fn shipping_is_priced_for_the_cart_and_refused_where_it_does_not_go() {
 }
 
 #[actix_web::test]
+async fn where_tax_differs_by_region_the_region_is_asked_for_and_countries_are_real() {
+    let shop = TestShop::start().await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let mug = shop.product(&admin, "MUG", 900, 50).await;
+    let line = json!({ "productId": mug["id"], "quantity": 1 });
+    let cart = buyer.post("/api/cart", &line).await.expect(200).body;
+    let mut body = checkout_of(&cart);
+    for region in [json!("California"), json!(""), json!("C-A"), json!(null)] {
+        body["shippingAddress"]["region"] = region;
+        let refused = buyer.post("/api/payment/checkout", &body).await;
+        let refused = refused.expect_problem(422, "validation_failed");
+        assert_eq!(refused.pointers(), ["/shippingAddress/region"]);
+    }
+    for region in ["CA", "ca", " CA"] {
+        body["shippingAddress"]["region"] = json!(region);
+        let taxed = buyer.post("/api/payment/checkout", &body).await;
+        let taxed = taxed.expect(201).body;
+        assert_eq!(taxed["tax"], usd(101), "{region:?}: 7.25 % of 13.99");
+    }
+    body["shippingAddress"]["country"] = json!("XX");
+    let refused = buyer.post("/api/payment/checkout", &body).await;
+    let refused = refused.expect_problem(422, "validation_failed");
+    assert_eq!(refused.pointers(), ["/shippingAddress/country"]);
+    // Elsewhere tax does not depend on it.
+    body["shippingAddress"]["country"] = json!("DE");
+    body["shippingAddress"]["region"] = json!("Bayern");
+    buyer.post("/api/payment/checkout", &body).await.expect(201);
+    buyer
+        .get("/api/payment/shipping-methods?country=XX")
+        .await
+        .expect_problem(422, "validation_failed");
+}
+
+#[actix_web::test]
 async fn money_that_is_not_the_price_goes_back_by_itself() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
