@@ -476,7 +476,7 @@ struct PlaceOrderRequest {
 
 /// Makes the order of an approved checkout: captures where the webhook has not yet.
 ///
-/// 201 with the order, 200 where it stands already.
+/// 201 with the order, 200 where it stands already: of several calls at once, and the webhook, one made it.
 ///
 /// A declined payment is 402 `payment_declined`, whoever heard of it first. With an `approveUrl` the buyer may choose
 /// another funding there; with `null` the checkout is over, and `reason` says `payment_refused`.
@@ -512,15 +512,14 @@ async fn place_order(
     let body = body.0;
     let run = idempotency.run(principal.user, "order", &key, &body, |_subject| async {
         let before = own_checkout(&checkouting, principal, body.checkout_id).await?;
-        let stood = before.order.is_some();
         tracing::info!(request.id = id.as_str(), checkout.id = %before.id, "the buyer returned");
         match Box::pin(checkouting.settlement.settle_read(before)).await? {
-            Settled::Ordered(checkout) => {
+            Settled::Ordered { checkout, made } => {
                 let order = checkout
                     .order
                     .ok_or_else(|| Problem::internal("an order without an id"))?;
                 orders
-                    .answer(order, &principal, if stood { 200 } else { 201 })
+                    .answer(order, &principal, if made { 201 } else { 200 })
                     .await
             }
             Settled::NotApproved(checkout) => {

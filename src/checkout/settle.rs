@@ -45,7 +45,12 @@ const BACK_TO_BUYER: [&str; 2] = ["INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED"
 #[derive(Debug)]
 pub enum Settled {
     /// There is an order.
-    Ordered(Checkout),
+    Ordered {
+        /// Its checkout.
+        checkout: Checkout,
+        /// Whether this very call made it; of several at once one did.
+        made: bool,
+    },
     /// The buyer has not approved the payment.
     NotApproved(Checkout),
     /// The provider declined, now or before and whoever heard of it first; the checkout may still be open for
@@ -134,7 +139,7 @@ impl<W: World> Settlement<W> {
         let id = found.id;
         // Whoever is at it may be waiting for the provider.
         let turn = patiently(self.queue.wait(id)).await;
-        let mut declined = false;
+        let (mut declined, mut made) = (false, false);
         let mut next = if turn.has_waited() {
             Turn::Again
         } else {
@@ -144,9 +149,10 @@ impl<W: World> Settlement<W> {
             let checkout = match next {
                 Turn::On(checkout) => *checkout,
                 Turn::Again => self.read(id).await?,
-                Turn::Rest(settled) => return Ok(*settled),
+                Turn::Rest(settled) => return Ok(settled.by_this_call(made)),
             };
             let step = checkout.next_step();
+            let stood = checkout.order.is_some();
             tracing::debug!(checkout.id = %id, ?step, "settling");
             next = match step {
                 Step::Wait => self.wait(checkout).await?,
@@ -159,6 +165,9 @@ impl<W: World> Settlement<W> {
                 Step::LookBack(payment) => self.look_back(checkout, &payment).await?,
                 Step::Done => Turn::from(at_rest(checkout)),
             };
+            if let Turn::On(checkout) = &next {
+                made |= !stood && checkout.order.is_some();
+            }
         }
         Err(SettleError::Restless(id))
     }
@@ -466,10 +475,26 @@ impl<W: World> Settlement<W> {
     }
 }
 
+impl Settled {
+    /// Says of an order whether it was `made` by the call that answers.
+    fn by_this_call(self, made: bool) -> Self {
+        match self {
+            Self::Ordered { checkout, .. } => Self::Ordered { checkout, made },
+            other @ (Self::NotApproved(_)
+            | Self::Declined(_)
+            | Self::Closed(_)
+            | Self::Unclear(_)) => other,
+        }
+    }
+}
+
 /// How a checkout that is done reads to whoever woke it.
 pub(super) fn at_rest(checkout: Checkout) -> Settled {
     match checkout.status {
-        CheckoutStatus::Completed => Settled::Ordered(checkout),
+        CheckoutStatus::Completed => Settled::Ordered {
+            checkout,
+            made: false,
+        },
         CheckoutStatus::Preparing
         | CheckoutStatus::AwaitingApproval
         | CheckoutStatus::Capturing

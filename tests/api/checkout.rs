@@ -295,6 +295,29 @@ async fn a_payment_refused_for_good_is_declined_whoever_hears_of_it_first() {
 }
 
 #[actix_web::test]
+async fn of_many_returns_at_once_one_has_made_the_order() {
+    let shop = Setup::default()
+        .with("CHECKOUT__RECONCILE_SECONDS", 3_600)
+        .simulator("--webhook-delay-ms=600000")
+        .start()
+        .await;
+    let second = shop.second_node().await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let mug = shop.product(&admin, "MUG", 900, 5).await;
+    let there = buyer.at(&second.url);
+    for _ in 0..3 {
+        let checkout = shop.checkout(&buyer, &mug, 1).await;
+        shop.approve(&checkout).await;
+        let body = json!({ "checkoutId": checkout["id"] });
+        let doors = (0..6).map(|n| if n % 2 == 0 { &buyer } else { &there });
+        let answers = join_all(doors.map(|door| door.post("/api/orders", &body))).await;
+        let mut codes: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, [200, 200, 200, 200, 200, 201], "{answers:?}");
+    }
+}
+
+#[actix_web::test]
 async fn a_pending_capture_is_an_order_that_waits() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
