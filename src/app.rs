@@ -189,6 +189,7 @@ impl Shop {
             discounts: discounts.clone(),
             carts: carts.clone(),
             orders: orders.clone(),
+            refunds: refunds.clone(),
             payments: payments.clone(),
         };
         let checkouting = Checkouting::new(&config, neighbours);

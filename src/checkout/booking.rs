@@ -14,7 +14,7 @@ use crate::{
     faults::{Point, crash_point},
     money::Money,
     mongo::{Mongo, StoreError, to_document},
-    orders::{Order, Orders, PaymentStatus},
+    orders::{Order, Orders, PaymentStatus, Refunds, Reversal},
     payments::{CaptureId, Dispute},
 };
 
@@ -25,6 +25,7 @@ pub struct Bookings {
     pub(super) checkouts: Checkouts,
     pub(super) carts: Carts,
     pub(super) orders: Orders,
+    pub(super) refunds: Refunds,
 }
 
 impl Bookings {
@@ -100,7 +101,19 @@ impl OrderBook for Bookings {
         self.orders.claim_unconfirmed().await
     }
 
-    async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
-        self.orders.reversed(capture).await
+    async fn reversed(
+        &self,
+        capture: &CaptureId,
+        reversal: &Reversal,
+    ) -> Result<Option<Order>, StoreError> {
+        self.orders.reversed(capture, reversal).await
+    }
+
+    async fn reversal_canceled(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
+        self.orders.reversal_canceled(capture).await
+    }
+
+    async fn conclude_refunds(&self, order: Order) {
+        self.refunds.conclude(order).await;
     }
 }

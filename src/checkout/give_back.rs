@@ -26,7 +26,7 @@ fn later(checkout: Checkout, error: GatewayError) -> Turn {
         return Turn::from(Settled::Unclear(error));
     }
     tracing::warn!(checkout.id = %checkout.id, %error, "a second capture cannot go back now");
-    Turn::from(at_rest(checkout, false))
+    Turn::from(at_rest(checkout))
 }
 
 impl<W: World> Settlement<W> {
@@ -54,7 +54,7 @@ impl<W: World> Settlement<W> {
                 return self.return_heard(checkout, back, unpaid).await;
             }
             CaptureStatus::Pending(_) | CaptureStatus::Other(_) => {
-                return Ok(Turn::from(at_rest(checkout, false)));
+                return Ok(Turn::from(at_rest(checkout)));
             }
             // Refunded by an earlier call of ours whose answer was lost, which may be pending and fail yet, or at
             // the provider's dashboard: the answer to the same call tells which.
@@ -96,7 +96,7 @@ impl<W: World> Settlement<W> {
         now: Return,
     ) -> Result<Turn, StoreError> {
         if now == *before {
-            return Ok(Turn::from(at_rest(checkout, false)));
+            return Ok(Turn::from(at_rest(checkout)));
         }
         if now.state == ReturnState::Failed {
             metrics::counter!("bodega_returns_failed_total").increment(1);
@@ -107,7 +107,7 @@ impl<W: World> Settlement<W> {
         let returns = checkout.returns_with(&now);
         let moved = self.checkouts.returns_moved(&checkout, &returns).await?;
         Ok(match moved {
-            Some(moved) if under_way => Turn::from(at_rest(moved, false)),
+            Some(moved) if under_way => Turn::from(at_rest(moved)),
             moved => Turn::from(moved),
         })
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     id::CheckoutId,
     money::Money,
-    orders::{Order, PaymentStatus},
+    orders::{Order, PaymentStatus, Reversal},
     payments::{
         Capture, CaptureId, CaptureStatus, Dispute, GatewayError, Hint, HintError, HintSink,
         ProviderOrderId, ProviderRefundId,
@@ -47,12 +47,21 @@ impl<W: World> HintSink for Settlement<W> {
                     };
                     self.refunded(capture, total).await
                 }
-                Hint::Reversal { capture, .. } => {
+                Hint::Reversal {
+                    capture,
+                    refund,
+                    amount,
+                } => {
+                    let reversal = Reversal {
+                        provider: refund.clone(),
+                        amount: *amount,
+                    };
                     if self.order_of(capture).await?.is_some() {
-                        self.orders.reversed(capture).await?;
+                        self.orders.reversed(capture, &reversal).await?;
                     }
                     Ok(())
                 }
+                Hint::ReversalCanceled { capture } => self.reversal_canceled(capture).await,
                 Hint::ApprovalReversed { order, checkout } => {
                     self.approval_reversed(order, *checkout).await
                 }
@@ -155,7 +164,7 @@ impl<W: World> Settlement<W> {
             return self.besides(id, capture).await;
         };
         if order.payment.status != PaymentStatus::Pending {
-            // Decided; what comes after that, a refund or a reversal, has messages of its own.
+            // Decided; what comes after that, a refund, a reversal or its end, has messages of its own.
             return Ok(());
         }
         let state = self.payments.capture_state(capture).await?;
@@ -245,8 +254,22 @@ impl<W: World> Settlement<W> {
             let state = self.payments.capture_state(capture).await?;
             (state.status == CaptureStatus::Refunded).then_some(order.payment.captured)
         };
+        // First the shop's own: what is then left of the total was given back elsewhere.
+        self.orders.conclude_refunds(order).await;
         if let Some(total) = total {
             self.orders.provider_refunded(capture, total).await?;
+        }
+        Ok(())
+    }
+
+    /// Money that was taken back has come again, if the capture says that the shop has it.
+    async fn reversal_canceled(&self, capture: &CaptureId) -> Result<(), HintError> {
+        if self.order_of(capture).await?.is_none() {
+            return Ok(());
+        }
+        let state = self.payments.capture_state(capture).await?;
+        if state.status.can_be_refunded() {
+            self.orders.reversal_canceled(capture).await?;
         }
         Ok(())
     }

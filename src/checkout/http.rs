@@ -477,7 +477,10 @@ struct PlaceOrderRequest {
 
 /// Makes the order of an approved checkout: captures where the webhook has not yet.
 ///
-/// 201 with the order, 200 where it stands already.
+/// 201 with the order, 200 where it stands already: of several calls at once, and the webhook, one made it.
+///
+/// A declined payment is 402 `payment_declined`, whoever heard of it first. With an `approveUrl` the buyer may choose
+/// another funding there; with `null` the checkout is over, and `reason` says `payment_refused`.
 #[utoipa::path(
     tag = "orders",
     security(("bearer" = [])),
@@ -510,15 +513,14 @@ async fn place_order(
     let body = body.0;
     let run = idempotency.run(principal.user, "order", &key, &body, |_subject| async {
         let before = own_checkout(&checkouting, principal, body.checkout_id).await?;
-        let stood = before.order.is_some();
         tracing::info!(request.id = id.as_str(), checkout.id = %before.id, "the buyer returned");
         match Box::pin(checkouting.settlement.settle_read(before)).await? {
-            Settled::Ordered(checkout) => {
+            Settled::Ordered { checkout, made } => {
                 let order = checkout
                     .order
                     .ok_or_else(|| Problem::internal("an order without an id"))?;
                 orders
-                    .answer(order, &principal, if stood { 200 } else { 201 })
+                    .answer(order, &principal, if made { 201 } else { 200 })
                     .await
             }
             Settled::NotApproved(checkout) => {
@@ -526,11 +528,12 @@ async fn place_order(
                     .with("approveUrl", &checkout.approve_url))
             }
             Settled::Declined(checkout) => Err(Problem::new(Code::PaymentDeclined)
-                .detail("PayPal declined the payment; no money was taken")
+                .detail("PayPal declined the payment; no order was made")
                 .with(
                     "approveUrl",
                     &(!checkout.status.is_final()).then_some(checkout.approve_url),
-                )),
+                )
+                .with("reason", &checkout.reason)),
             Settled::Closed(checkout) => Err(closed_problem(checkout.reason)),
             Settled::Unclear(error) => Err(provider_problem(error)),
         }

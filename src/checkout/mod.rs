@@ -54,7 +54,7 @@ use crate::{
     discounts::Discounts,
     id::UserId,
     mongo::{Mongo, StoreError, schema, upgrades::Upgrade},
-    orders::Orders,
+    orders::{Orders, Refunds},
     payments::Payments,
 };
 
@@ -90,6 +90,8 @@ pub struct Neighbours {
     pub carts: Carts,
     /// Orders.
     pub orders: Orders,
+    /// Their refunds.
+    pub refunds: Refunds,
     /// Money.
     pub payments: Payments,
 }
@@ -113,6 +115,7 @@ impl Checkouting {
             checkouts: checkouts.clone(),
             carts: with.carts.clone(),
             orders: with.orders,
+            refunds: with.refunds,
         };
         let settlement = Settlement {
             checkouts: checkouts.clone(),

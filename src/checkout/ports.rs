@@ -18,7 +18,7 @@ use crate::{
     id::{CartId, CheckoutId, LineId},
     money::Money,
     mongo::StoreError,
-    orders::{NewOrder, Order, PaymentStatus},
+    orders::{NewOrder, Order, PaymentStatus, Reversal},
     payments::{CaptureId, Dispute, ProviderOrder, ProviderOrderId},
 };
 
@@ -270,11 +270,26 @@ pub trait OrderBook: Clone + Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Books that the money of a capture was taken back.
+    /// Books that money of a capture was taken back.
     fn reversed(
         &self,
         capture: &CaptureId,
+        reversal: &Reversal,
     ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send;
+
+    /// Books that what was taken back has come again. A world without reversals has nothing to book.
+    fn reversal_canceled(
+        &self,
+        _capture: &CaptureId,
+    ) -> impl Future<Output = Result<Option<Order>, StoreError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Asks how the refunds of `order` that are under way at the provider have ended; what cannot be told now
+    /// is left to the sweep. A world whose orders have no refunds has nothing to ask.
+    fn conclude_refunds(&self, _order: Order) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Where a cart becomes a checkout.

@@ -45,10 +45,16 @@ const BACK_TO_BUYER: [&str; 2] = ["INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED"
 #[derive(Debug)]
 pub enum Settled {
     /// There is an order.
-    Ordered(Checkout),
+    Ordered {
+        /// Its checkout.
+        checkout: Checkout,
+        /// Whether this very call made it; of several at once one did.
+        made: bool,
+    },
     /// The buyer has not approved the payment.
     NotApproved(Checkout),
-    /// The provider declined; the checkout may still be open for another try.
+    /// The provider declined, now or before and whoever heard of it first; the checkout may still be open for
+    /// another try.
     Declined(Checkout),
     /// It is over without an order.
     Closed(Checkout),
@@ -128,12 +134,12 @@ impl<W: World> Settlement<W> {
     /// As [`settle`](Self::settle).
     pub async fn settle_read(&self, found: Checkout) -> Result<Settled, SettleError> {
         if found.next_step() == Step::Done {
-            return Ok(at_rest(found, false));
+            return Ok(at_rest(found));
         }
         let id = found.id;
         // Whoever is at it may be waiting for the provider.
         let turn = patiently(self.queue.wait(id)).await;
-        let mut declined = false;
+        let (mut declined, mut made) = (false, false);
         let mut next = if turn.has_waited() {
             Turn::Again
         } else {
@@ -143,9 +149,10 @@ impl<W: World> Settlement<W> {
             let checkout = match next {
                 Turn::On(checkout) => *checkout,
                 Turn::Again => self.read(id).await?,
-                Turn::Rest(settled) => return Ok(*settled),
+                Turn::Rest(settled) => return Ok(settled.by_this_call(made)),
             };
             let step = checkout.next_step();
+            let stood = checkout.order.is_some();
             tracing::debug!(checkout.id = %id, ?step, "settling");
             next = match step {
                 Step::Wait => self.wait(checkout).await?,
@@ -155,9 +162,12 @@ impl<W: World> Settlement<W> {
                 Step::Sell => self.sell(&checkout).await?,
                 Step::Release => self.release(&checkout).await?,
                 Step::Refund(back) => self.give_back(checkout, &back).await?,
-                Step::LookBack(payment) => self.look_back(checkout, &payment, declined).await?,
-                Step::Done => Turn::from(at_rest(checkout, declined)),
+                Step::LookBack(payment) => self.look_back(checkout, &payment).await?,
+                Step::Done => Turn::from(at_rest(checkout)),
             };
+            if let Turn::On(checkout) = &next {
+                made |= !stood && checkout.order.is_some();
+            }
         }
         Err(SettleError::Restless(id))
     }
@@ -347,7 +357,6 @@ impl<W: World> Settlement<W> {
         match self.payments.order(payment).await {
             Ok(found) if !found.captures.is_empty() => self.write_down(checkout, found).await,
             Ok(_) | Err(GatewayError::NotFound) => {
-                *declined = true;
                 let (to, reason) = (CheckoutStatus::Failed, EndReason::PaymentRefused);
                 self.end(&checkout, to, reason, None).await
             }
@@ -443,7 +452,6 @@ impl<W: World> Settlement<W> {
         &self,
         checkout: Checkout,
         payment: &ProviderOrderId,
-        declined: bool,
     ) -> Result<Turn, StoreError> {
         let found = match self.payments.order(payment).await {
             Ok(found) => Some(found),
@@ -463,21 +471,37 @@ impl<W: World> Settlement<W> {
         if self.checkouts.capture_over(checkout.id, LATE).await? {
             return Ok(Turn::Again);
         }
-        Ok(Turn::from(at_rest(checkout, declined)))
+        Ok(Turn::from(at_rest(checkout)))
+    }
+}
+
+impl Settled {
+    /// Says of an order whether it was `made` by the call that answers.
+    fn by_this_call(self, made: bool) -> Self {
+        match self {
+            Self::Ordered { checkout, .. } => Self::Ordered { checkout, made },
+            other @ (Self::NotApproved(_)
+            | Self::Declined(_)
+            | Self::Closed(_)
+            | Self::Unclear(_)) => other,
+        }
     }
 }
 
 /// How a checkout that is done reads to whoever woke it.
-pub(super) fn at_rest(checkout: Checkout, declined: bool) -> Settled {
+pub(super) fn at_rest(checkout: Checkout) -> Settled {
     match checkout.status {
-        CheckoutStatus::Completed => Settled::Ordered(checkout),
+        CheckoutStatus::Completed => Settled::Ordered {
+            checkout,
+            made: false,
+        },
         CheckoutStatus::Preparing
         | CheckoutStatus::AwaitingApproval
         | CheckoutStatus::Capturing
         | CheckoutStatus::Cancelled
         | CheckoutStatus::Expired
         | CheckoutStatus::Failed => {
-            if declined {
+            if checkout.reason == Some(EndReason::PaymentRefused) {
                 Settled::Declined(checkout)
             } else {
                 Settled::Closed(checkout)
@@ -526,6 +550,8 @@ fn new_order(checkout: &Checkout, payment: ProviderOrderId, capture: &CaptureRec
             refunded: crate::money::Money::zero(checkout.totals.total.currency),
             elsewhere: None,
             told: None,
+            reversed: None,
+            reversals: Vec::new(),
         },
     }
 }

@@ -2,7 +2,8 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, TaxConfig};
+use crate::address::region_code;
 
 /// The id under which PayPal's public webhook simulator signs, with the live key: whoever trusts it
 /// trusts everyone (`docs/decisions/0001-webhook-id.md`).
@@ -241,6 +242,16 @@ fn store(config: &Config) -> Checked {
             .all(|m| m.price % step == 0 && m.free_from % step == 0),
         "store.shipping",
         "amounts of this currency are whole: multiples of 100 minor units",
+    )?;
+    let named = |tax: &TaxConfig| {
+        tax.region
+            .as_deref()
+            .is_none_or(|name| region_code(name).is_some())
+    };
+    rule(
+        store.tax.iter().all(named),
+        "store.tax",
+        "a region is its short code of 1 to 3 letters or digits (ISO 3166-2), such as CA",
     )?;
     rule(
         store.tax.iter().all(|tax| tax.basis_points <= 10_000),

@@ -57,7 +57,7 @@ impl ShippingMethodConfig {
 pub struct TaxConfig {
     /// ISO 3166 code.
     pub country: String,
-    /// Region as in addresses; none: the whole country.
+    /// The region's short code (ISO 3166-2 without the country); none: the whole country.
     pub region: Option<String>,
     /// Ten-thousandths of goods and shipping.
     pub basis_points: u32,

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::rows::Money;
+use super::rows::{Money, Order};
 use crate::money::Currency;
 
 /// Time for each answer.
@@ -53,11 +53,22 @@ impl Capture {
     }
 }
 
+/// A refund that its last line has as pending; its capture counts it as gone back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OpenRefund {
+    pub(super) capture: String,
+    pub(super) amount: Money,
+    /// The key under which it was asked for.
+    pub(super) request: Option<String>,
+}
+
 /// The provider's side of everything.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Journal {
     /// Captures by id.
     pub(super) captures: BTreeMap<String, Capture>,
+    /// Refunds that were taken on and not decided, by id.
+    pub(super) open_refunds: BTreeMap<String, OpenRefund>,
     /// Ids of all events.
     pub(super) events: BTreeSet<String>,
     /// Ids of events that the shop has taken.
@@ -78,6 +89,17 @@ struct CaptureLine {
     custom_id: Option<String>,
     invoice_id: Option<String>,
     payee: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundLine {
+    id: String,
+    capture_id: String,
+    status: String,
+    amount: String,
+    currency: String,
+    request_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +128,12 @@ pub(super) async fn read(url: &str) -> Result<Journal, BadJournal> {
     }
     for line in lines::<CaptureLine>(&http, &url, "capture.updated").await? {
         journal.add(line)?;
+    }
+    for line in lines::<RefundLine>(&http, &url, "refund").await? {
+        journal.add_refund(line)?;
+    }
+    for line in lines::<RefundLine>(&http, &url, "refund.updated").await? {
+        journal.add_refund(line)?;
     }
     for line in lines::<EventLine>(&http, &url, "event").await? {
         journal.events.insert(line.id);
@@ -147,6 +175,42 @@ impl Journal {
         };
         self.captures.insert(line.id, capture);
         Ok(())
+    }
+
+    /// Keeps a refund as long as its last line says that it is pending.
+    fn add_refund(&mut self, line: RefundLine) -> Result<(), BadJournal> {
+        if line.status != "PENDING" {
+            self.open_refunds.remove(&line.id);
+            return Ok(());
+        }
+        let open = OpenRefund {
+            capture: line.capture_id,
+            amount: Money {
+                amount: minor(&line.amount, &line.currency)?,
+                currency: line.currency,
+            },
+            request: line.request_id,
+        };
+        self.open_refunds.insert(line.id, open);
+        Ok(())
+    }
+
+    /// Minor units of `order`'s capture that are under way back, as both the provider and the books have it: the
+    /// capture counts them, the order not yet.
+    pub(super) fn under_way(&self, order: &Order) -> i64 {
+        let pending = order
+            .refunds
+            .iter()
+            .filter(|refund| refund.state == "Pending");
+        let open = pending.filter_map(|refund| {
+            let key = format!("{}-refund", refund.id.to_hex());
+            let (_, open) = self.open_refunds.iter().find(|(id, open)| {
+                refund.provider.as_ref() == Some(*id) || open.request.as_ref() == Some(&key)
+            })?;
+            let same = open.capture == order.payment.capture && open.amount == refund.amount;
+            same.then_some(open.amount.amount)
+        });
+        open.sum()
     }
 
     fn deliver(&mut self, line: DeliveryLine) {
@@ -214,6 +278,24 @@ mod tests {
         let capture = &journal.captures["C"];
         assert_eq!((capture.refunded, capture.is_paid()), (500, true));
         assert_eq!(capture.payee.as_deref(), Some("m@example.com"));
+    }
+
+    #[test]
+    fn a_refund_is_open_until_a_later_line_decides() {
+        let line = |id: &str, status: &str| -> RefundLine {
+            serde_json::from_value(serde_json::json!({
+                "id": id, "captureId": "C", "status": status, "amount": "2.00", "currency": "USD",
+                "requestId": "x-refund",
+            }))
+            .unwrap()
+        };
+        let mut journal = Journal::default();
+        for (id, status) in [("A", "PENDING"), ("B", "PENDING"), ("C", "COMPLETED")] {
+            journal.add_refund(line(id, status)).unwrap();
+        }
+        journal.add_refund(line("B", "CANCELLED")).unwrap();
+        assert_eq!(journal.open_refunds.keys().collect::<Vec<_>>(), ["A"]);
+        assert_eq!(journal.open_refunds["A"].amount.amount, 200);
     }
 
     #[test]

@@ -38,8 +38,10 @@ pub(super) struct Payment {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Refund {
+    pub(super) id: ObjectId,
     pub(super) amount: Money,
     pub(super) state: String,
+    pub(super) provider: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

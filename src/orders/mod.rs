@@ -23,6 +23,7 @@ pub use event::OrderEvent;
 pub use http::{OrderView, routes};
 pub use model::{
     NewOrder, Order, OrderItem, OrderPayment, OrderStatus, PaymentStatus, Refund, RefundState,
+    Reversal,
 };
 pub use refunds::Refunds;
 pub use store::{Backlog, EVENTS, ErasedOrders, Orders, collections};

@@ -112,6 +112,13 @@ impl Refunds {
         Ok(attended)
     }
 
+    /// Asks how the refunds of `order` have ended that the provider had taken on and not decided: it has told of
+    /// one. Whoever makes another at this moment concludes that one.
+    pub async fn conclude(&self, order: Order) {
+        self.carry_out(order, |refund| refund.provider.is_some())
+            .await;
+    }
+
     /// Makes the booked refunds of `order` that are `meant`: of several at once each makes its own. What
     /// fails here is logged and left to the sweep.
     async fn carry_out(&self, order: Order, meant: impl Fn(&Refund) -> bool) -> Order {

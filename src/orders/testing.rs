@@ -175,6 +175,8 @@ pub(crate) fn new_order(user: UserId) -> NewOrder {
             refunded: usd(0),
             elsewhere: None,
             told: None,
+            reversed: None,
+            reversals: Vec::new(),
         },
     }
 }

@@ -48,6 +48,14 @@ pub enum Hint {
         capture: CaptureId,
         /// The provider's id of the reversal.
         refund: Option<ProviderRefundId>,
+        /// How much, where the message says so: a part of the capture may be taken back.
+        amount: Option<Money>,
+    },
+    /// Money that was taken back has come again (the shop has won the dispute). The capture's state is to be
+    /// read.
+    ReversalCanceled {
+        /// The capture it was taken from.
+        capture: CaptureId,
     },
     /// The buyer's approval has lapsed without a capture: the checkout is over, its stock is free.
     ApprovalReversed {

@@ -260,6 +260,64 @@ async fn a_declined_payment_takes_nothing_and_may_be_tried_again() {
 }
 
 #[actix_web::test]
+async fn a_payment_refused_for_good_is_declined_whoever_hears_of_it_first() {
+    let shop = TestShop::start().await;
+    let deaf = Setup::default()
+        .with("CHECKOUT__RECONCILE_SECONDS", 3_600)
+        .simulator("--webhook-delay-ms=600000")
+        .start()
+        .await;
+    for (shop, told) in [(&shop, true), (&deaf, false)] {
+        let (admin, buyer) = (shop.admin().await, shop.customer().await);
+        let mug = shop.product(&admin, "MUG", 900, 3).await;
+        for then in ["denied", "failed", "payer-cannot-pay"] {
+            let empty = buyer.request(reqwest::Method::DELETE, "/api/cart");
+            buyer.send(empty).await.expect(200);
+            let checkout = shop.checkout(&buyer, &mug, 1).await;
+            shop.approve_as(&checkout, &json!({ "then": then })).await;
+            let path = format!("/api/payment/checkout/{}", checkout["id"].as_str().unwrap());
+            if told {
+                eventually("the webhook to end it", || async {
+                    let shown = buyer.get(&path).await.expect(200).body;
+                    (shown["status"] == "Failed").then_some(())
+                })
+                .await;
+            }
+            let body = json!({ "checkoutId": checkout["id"] });
+            for _ in 0..2 {
+                let refused = buyer.post("/api/orders", &body).await;
+                let refused = refused.expect_problem(402, "payment_declined").body;
+                assert_eq!(refused["approveUrl"], json!(null), "{then}: {refused}");
+                assert_eq!(refused["reason"], "payment_refused", "{then}: {refused}");
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn of_many_returns_at_once_one_has_made_the_order() {
+    let shop = Setup::default()
+        .with("CHECKOUT__RECONCILE_SECONDS", 3_600)
+        .simulator("--webhook-delay-ms=600000")
+        .start()
+        .await;
+    let second = shop.second_node().await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let mug = shop.product(&admin, "MUG", 900, 5).await;
+    let there = buyer.at(&second.url);
+    for _ in 0..3 {
+        let checkout = shop.checkout(&buyer, &mug, 1).await;
+        shop.approve(&checkout).await;
+        let body = json!({ "checkoutId": checkout["id"] });
+        let doors = (0..6).map(|n| if n % 2 == 0 { &buyer } else { &there });
+        let answers = join_all(doors.map(|door| door.post("/api/orders", &body))).await;
+        let mut codes: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, [200, 200, 200, 200, 200, 201], "{answers:?}");
+    }
+}
+
+#[actix_web::test]
 async fn a_pending_capture_is_an_order_that_waits() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
@@ -438,6 +496,40 @@ async fn shipping_is_priced_for_the_cart_and_refused_where_it_does_not_go() {
         .await
         .expect_problem(422, "validation_failed");
     assert_eq!(refused.pointers(), ["/returnUrl"]);
+}
+
+#[actix_web::test]
+async fn where_tax_differs_by_region_the_region_is_asked_for_and_countries_are_real() {
+    let shop = TestShop::start().await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let mug = shop.product(&admin, "MUG", 900, 50).await;
+    let line = json!({ "productId": mug["id"], "quantity": 1 });
+    let cart = buyer.post("/api/cart", &line).await.expect(200).body;
+    let mut body = checkout_of(&cart);
+    for region in [json!("California"), json!(""), json!("C-A"), json!(null)] {
+        body["shippingAddress"]["region"] = region;
+        let refused = buyer.post("/api/payment/checkout", &body).await;
+        let refused = refused.expect_problem(422, "validation_failed");
+        assert_eq!(refused.pointers(), ["/shippingAddress/region"]);
+    }
+    for region in ["CA", "ca", " CA"] {
+        body["shippingAddress"]["region"] = json!(region);
+        let taxed = buyer.post("/api/payment/checkout", &body).await;
+        let taxed = taxed.expect(201).body;
+        assert_eq!(taxed["tax"], usd(101), "{region:?}: 7.25 % of 13.99");
+    }
+    body["shippingAddress"]["country"] = json!("XX");
+    let refused = buyer.post("/api/payment/checkout", &body).await;
+    let refused = refused.expect_problem(422, "validation_failed");
+    assert_eq!(refused.pointers(), ["/shippingAddress/country"]);
+    // Elsewhere tax does not depend on it.
+    body["shippingAddress"]["country"] = json!("DE");
+    body["shippingAddress"]["region"] = json!("Bayern");
+    buyer.post("/api/payment/checkout", &body).await.expect(201);
+    buyer
+        .get("/api/payment/shipping-methods?country=XX")
+        .await
+        .expect_problem(422, "validation_failed");
 }
 
 #[actix_web::test]

@@ -199,6 +199,37 @@ async fn a_refund_of_an_order_that_ends_as_cancelled_counts_for_nothing_and_can_
 }
 
 #[actix_web::test]
+async fn a_refund_that_ends_at_paypal_is_concluded_by_the_webhook_and_none_is_missed_meanwhile() {
+    let shop = Setup::default()
+        .with("CHECKOUT__RECONCILE_SECONDS", 3_600)
+        .start()
+        .await;
+    let (admin, buyer) = (shop.admin().await, shop.customer().await);
+    let order = paid(&shop, &admin, &buyer).await;
+    fault(&shop, &json!({ "operation": "refund", "fault": "pending" })).await;
+    let path = order_path(&order);
+    let part = json!({ "amount": usd(400) });
+    let begun = admin.post(&format!("{path}/refunds"), &part).await;
+    let begun = begun.expect(201).body;
+    assert_eq!(begun["refund"]["status"], "Pending");
+    // Under way at PayPal, where it counts already, and booked as such here: nothing is amiss.
+    let (clean, said) = shop.check_books(&[]);
+    assert!(clean, "{said}");
+    let made = shop.journal("refund").await.swap_remove(0);
+    let complete = format!("/control/refunds/{}/complete", made["id"].as_str().unwrap());
+    shop.paypal().post(&complete, &json!({})).await.expect(200);
+    let shown = eventually("the refund to be concluded", || async {
+        let shown = admin.get(&path).await.body;
+        (shown["refunds"][0]["status"] == "Completed").then_some(shown)
+    })
+    .await;
+    assert_eq!(shown["payment"]["refunded"], usd(400));
+    let version = |order: &Value| order["version"].as_u64().unwrap();
+    assert_eq!(version(&shown), version(&begun["order"]) + 1, "one change");
+    shop.assert_books_are_in_order(&[]);
+}
+
+#[actix_web::test]
 async fn a_second_capture_of_an_order_goes_back_and_the_order_stands() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);

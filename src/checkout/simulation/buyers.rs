@@ -396,7 +396,7 @@ async fn place(shop: &Checkouting<Simulated>, id: CheckoutId, user: UserId) {
 async fn come_back(shop: &Checkouting<Simulated>, link: &Link, id: CheckoutId) {
     let settled = shop.settlement.settle(id).await;
     let mut state = link.shared.lock();
-    if let Ok(Settled::Ordered(checkout)) = &settled {
+    if let Ok(Settled::Ordered { checkout, .. }) = &settled {
         state.buyers.told.extend(checkout.order);
     }
     let settled = settled.as_ref().map(ending);
@@ -406,7 +406,7 @@ async fn come_back(shop: &Checkouting<Simulated>, link: &Link, id: CheckoutId) {
 /// A settlement's end in a word.
 fn ending(settled: &Settled) -> &'static str {
     match settled {
-        Settled::Ordered(_) => "ordered",
+        Settled::Ordered { .. } => "ordered",
         Settled::NotApproved(_) => "not approved",
         Settled::Declined(_) => "declined",
         Settled::Closed(_) => "closed",

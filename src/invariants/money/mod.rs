@@ -32,6 +32,19 @@ struct Ordered {
 /// Money that the shop says it has: minor units by currency.
 type Sums = BTreeMap<String, i64>;
 
+/// What the books say of all captures.
+#[derive(Debug, Default)]
+struct Known {
+    /// The captures that are known.
+    booked: BTreeSet<String>,
+    /// Those of them that a bank has taken back.
+    reversed: BTreeSet<String>,
+    /// What is under way back of each, as the provider has it as well.
+    under_way: BTreeMap<String, i64>,
+    /// What is in hand.
+    ours: Sums,
+}
+
 pub(super) async fn check(
     books: &Books,
     journal: Option<&Journal>,
@@ -42,6 +55,7 @@ pub(super) async fn check(
     let mut ours = Sums::new();
     let mut booked = BTreeSet::new();
     let mut reversed = BTreeSet::new();
+    let mut under_way = BTreeMap::new();
     let tally = report.tally(Invariant::I1);
     let judge = |taken: Taken| {
         let mut faults = judge_taken(&taken);
@@ -59,6 +73,8 @@ pub(super) async fn check(
                 .iter()
                 .filter(|order| order.payment.status == "Reversed");
             reversed.extend(paid_back.map(|order| order.payment.capture.clone()));
+            let open = taken.orders.iter().map(|order| journal.under_way(order));
+            under_way.insert(own.id.clone(), open.sum());
         }
         faults
     };
@@ -66,14 +82,19 @@ pub(super) async fn check(
         .judge("checkouts", with_orders(), tally, judge)
         .await?;
     if let Some(journal) = journal {
-        judge_journal(journal, &booked, &reversed, &ours, tally);
+        let books = Known {
+            booked,
+            reversed,
+            under_way,
+            ours,
+        };
+        judge_journal(journal, &books, tally);
     }
     let judge = |ordered: Ordered| {
         let mut faults = judge_order(&ordered.order);
         faults.extend(judge_origin(&ordered));
         if let Some(journal) = journal {
-            let capture = journal.captures.get(&ordered.order.payment.capture);
-            faults.extend(judge_capture(&ordered.order, capture, payee));
+            faults.extend(judge_capture(&ordered.order, journal, payee));
         }
         faults
     };
@@ -215,13 +236,7 @@ fn judge_theirs(checkout: &Checkout, own: &Captured, theirs: Option<&Capture>) -
 
 /// Everything that the provider has taken is known to the shop or went back whole, nobody was charged
 /// twice, and both have the same money in hand.
-fn judge_journal(
-    journal: &Journal,
-    booked: &BTreeSet<String>,
-    reversed: &BTreeSet<String>,
-    ours: &Sums,
-    tally: &mut Tally,
-) {
+fn judge_journal(journal: &Journal, books: &Known, tally: &mut Tally) {
     let mut theirs = Sums::new();
     let mut charged: BTreeMap<&str, u32> = BTreeMap::new();
     for capture in journal
@@ -229,9 +244,10 @@ fn judge_journal(
         .values()
         .filter(|capture| capture.is_paid())
     {
-        let left = capture.amount.amount.saturating_sub(capture.refunded);
         let (id, amount) = (&capture.id, &capture.amount);
-        let lost = !booked.contains(id) && left != 0;
+        let under_way = books.under_way.get(id).copied().unwrap_or_default();
+        let left = amount.amount.saturating_sub(capture.refunded) + under_way;
+        let lost = !books.booked.contains(id) && left != 0;
         tally.judged(lost.then(|| {
             format!(
                 "capture {id}: {left} of {amount} was taken for {} and is nowhere",
@@ -241,7 +257,7 @@ fn judge_journal(
         if left > 0 {
             *charged.entry(&capture.custom_id).or_default() += 1;
         }
-        if !reversed.contains(id) {
+        if !books.reversed.contains(id) {
             let sum = theirs.entry(amount.currency.clone()).or_default();
             *sum = sum.saturating_add(left);
         }
@@ -249,10 +265,10 @@ fn judge_journal(
     for (checkout, times) in charged.iter().filter(|(_, times)| **times > 1) {
         tally.fault(format!("checkout {checkout}: was charged {times} times"));
     }
-    let currencies: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    let currencies: BTreeSet<&String> = theirs.keys().chain(books.ours.keys()).collect();
     for currency in currencies {
         let of = |sums: &Sums| sums.get(currency).copied().unwrap_or_default();
-        let (theirs, ours) = (of(&theirs), of(ours));
+        let (theirs, ours) = (of(&theirs), of(&books.ours));
         let differ = theirs != ours;
         tally.judged(differ.then(|| {
             format!(
@@ -386,9 +402,9 @@ fn judge_origin(ordered: &Ordered) -> Vec<String> {
 }
 
 /// An order in a paid state has a capture of exactly its money, for this very order, to this very shop.
-fn judge_capture(order: &Order, capture: Option<&Capture>, payee: Option<&str>) -> Vec<String> {
+fn judge_capture(order: &Order, journal: &Journal, payee: Option<&str>) -> Vec<String> {
     let (id, payment) = (order.id, &order.payment);
-    let Some(capture) = capture else {
+    let Some(capture) = journal.captures.get(&payment.capture) else {
         return vec![format!(
             "order {id}: the provider has no capture {}",
             payment.capture
@@ -423,12 +439,10 @@ fn judge_capture(order: &Order, capture: Option<&Capture>, payee: Option<&str>) 
         payee.is_none() || capture.payee.is_none() || payee == capture.payee.as_deref(),
         format!("its capture went to {:?}", capture.payee),
     );
+    let gone = capture.refunded - journal.under_way(order);
     must(
-        payment.status == "Reversed" || capture.refunded == payment.refunded.amount,
-        format!(
-            "{} given back, the provider says {}",
-            payment.refunded, capture.refunded
-        ),
+        payment.status == "Reversed" || gone == payment.refunded.amount,
+        format!("{} given back, the provider says {gone}", payment.refunded),
     );
     faults
 }

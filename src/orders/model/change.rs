@@ -13,6 +13,7 @@ use crate::{
     faults::{Plant, planted},
     id::{RefundId, VariantId},
     money::{Money, MoneyError},
+    payments::ProviderRefundId,
 };
 
 /// What an event tells of.
@@ -83,6 +84,15 @@ pub struct EventData {
     /// What staff said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// Money that the buyer's bank or the provider has taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reversal {
+    /// The provider's id of it.
+    pub provider: Option<ProviderRefundId>,
+    /// How much, where the provider says so.
+    pub amount: Option<Money>,
 }
 
 /// The event of a change.
@@ -247,21 +257,47 @@ impl Order {
         Ok(Some(self.settled(next, at, data)))
     }
 
-    /// Books that the money was taken back by the buyer's bank or the provider; `None` where that is
-    /// known.
+    /// Books that money was taken back by the buyer's bank or the provider; `None` where that is known, also
+    /// where it has come again since.
+    ///
+    /// # Errors
+    /// When the amounts do not fit together.
+    pub fn reverse_payment(
+        &self,
+        reversal: &Reversal,
+        at: Timestamp,
+    ) -> Result<Option<Change>, MoneyError> {
+        let known = match &reversal.provider {
+            Some(provider) => self.payment.reversals.contains(provider),
+            None => self.payment.status == PaymentStatus::Reversed,
+        };
+        if known || self.payment.status == PaymentStatus::Denied {
+            return Ok(None);
+        }
+        let mut next = self.next_version(at);
+        next.payment.reverse(reversal)?;
+        next.payment.status = PaymentStatus::Reversed;
+        let data = next.payment_data();
+        Ok(Some(Self::paid(next, data)))
+    }
+
+    /// Books that what was taken back has come again: the payment stands as its refunds say, and so does the
+    /// order where all the money had gone back. `None` where nothing is taken back.
     #[must_use]
-    pub fn reverse_payment(&self, at: Timestamp) -> Option<Change> {
+    pub fn restore_payment(&self, at: Timestamp) -> Option<Change> {
         match self.payment.status {
-            PaymentStatus::Reversed | PaymentStatus::Denied => None,
+            PaymentStatus::Reversed => {
+                let mut next = self.next_version(at);
+                next.payment.reversed = None;
+                next.payment.status = next.payment.status_by_refunds();
+                let data = next.payment_data();
+                Some(self.settled(next, at, data))
+            }
             PaymentStatus::Pending
             | PaymentStatus::Completed
+            | PaymentStatus::Denied
             | PaymentStatus::PartiallyRefunded
-            | PaymentStatus::Refunded => {
-                let mut next = self.next_version(at);
-                next.payment.status = PaymentStatus::Reversed;
-                let data = next.payment_data();
-                Some(Self::paid(next, data))
-            }
+            | PaymentStatus::Refunded => None,
         }
     }
 
@@ -406,13 +442,30 @@ impl OrderPayment {
             PaymentStatus::Pending
             | PaymentStatus::Completed
             | PaymentStatus::PartiallyRefunded
-            | PaymentStatus::Refunded => {
-                if raised >= self.captured.amount {
-                    PaymentStatus::Refunded
-                } else {
-                    PaymentStatus::PartiallyRefunded
-                }
-            }
+            | PaymentStatus::Refunded => self.status_by_refunds(),
         };
+    }
+
+    /// How a payment that was made stands, by what was given back of it.
+    fn status_by_refunds(&self) -> PaymentStatus {
+        match self.refunded.amount {
+            ..=0 => PaymentStatus::Completed,
+            all if all >= self.captured.amount => PaymentStatus::Refunded,
+            _part => PaymentStatus::PartiallyRefunded,
+        }
+    }
+
+    /// Adds `reversal` to what was taken back: at most what the shop had left. One that does not say how much
+    /// took all of that.
+    fn reverse(&mut self, reversal: &Reversal) -> Result<(), MoneyError> {
+        let had = self.captured.minus(self.refunded)?;
+        let before = self.reversed.unwrap_or(Money::zero(had.currency));
+        let sum = match reversal.amount {
+            Some(amount) => before.plus(amount)?,
+            None => had,
+        };
+        self.reversed = Some(Money::new(sum.amount.min(had.amount), had.currency));
+        self.reversals.extend(reversal.provider.clone());
+        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-pub use change::{Change, EventData, EventKind, Happening, RefundNews, Restock, Step};
+pub use change::{Change, EventData, EventKind, Happening, RefundNews, Restock, Reversal, Step};
 pub use dispute::OrderDispute;
 pub use refund::{RefundItem, RefundLine, RefundOutcome, RefundWish};
 pub use status::{OrderStatus, PaymentStatus, RefundState};
@@ -126,6 +126,14 @@ pub struct OrderPayment {
     /// known here yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Money>,
+    /// What the buyer's bank or the provider has taken back and not given again. Absent while nothing is; of a
+    /// reversed payment that an earlier release has booked, all that was not refunded is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reversed: Option<Money>,
+    /// The provider's ids of the reversals that were booked, those that were canceled since included: a message
+    /// that comes late or twice changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reversals: Vec<ProviderRefundId>,
 }
 
 /// Money given back, or about to be.

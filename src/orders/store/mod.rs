@@ -28,7 +28,7 @@ use super::{
     error::Abort,
     model::{
         By, Change, NewOrder, Order, OrderDispute, OrderStatus, PaymentStatus, RefundOutcome,
-        RefundState, RefundWish, Refusal, Step, Tracking,
+        RefundState, RefundWish, Refusal, Reversal, Step, Tracking,
     },
 };
 use crate::{
@@ -420,12 +420,30 @@ impl Orders {
         .await
     }
 
-    /// Books that the money of a capture was taken back (a chargeback, a reversal).
+    /// Books that money of a capture was taken back (a chargeback, a reversal).
+    ///
+    /// # Errors
+    /// When the database refuses, or the amount is in a foreign currency.
+    pub async fn reversed(
+        &self,
+        capture: &CaptureId,
+        reversal: &Reversal,
+    ) -> Result<Option<Order>, StoreError> {
+        self.hear(capture, |order, at| {
+            order.reverse_payment(reversal, at).map_err(Refusal::Amount)
+        })
+        .await
+    }
+
+    /// Books that what was taken back of a capture has come again.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
-        self.hear(capture, |order, at| Ok(order.reverse_payment(at)))
+    pub async fn reversal_canceled(
+        &self,
+        capture: &CaptureId,
+    ) -> Result<Option<Order>, StoreError> {
+        self.hear(capture, |order, at| Ok(order.restore_payment(at)))
             .await
     }
 

@@ -23,7 +23,7 @@ pub(in crate::orders) struct Summary {
     pub(in crate::orders) paid: u64,
     /// What those orders brought.
     pub(in crate::orders) revenue: i64,
-    /// What of it was given back.
+    /// What of it was given back, or taken back by a reversal.
     pub(in crate::orders) refunded: i64,
     /// Orders by status.
     pub(in crate::orders) by_status: Vec<(OrderStatus, u64)>,
@@ -44,6 +44,7 @@ struct ByState {
     count: i64,
     captured: i64,
     refunded: i64,
+    reversed: i64,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +86,9 @@ impl Orders {
     }
 
     async fn count_orders(&self, made: &Document, summary: &mut Summary) -> Result<(), StoreError> {
+        // What a reversal took: all that was not refunded, where it is not written down (an earlier release).
+        let left = doc! { "$subtract": ["$payment.captured.amount", "$payment.refunded.amount"] };
+        let reversed = doc! { "$ifNull": ["$payment.reversed.amount", left.clone()] };
         let rows = self.documents.aggregate([
             made.clone(),
             doc! { "$group": {
@@ -92,9 +96,10 @@ impl Orders {
                 "count": { "$sum": 1_i64 },
                 "captured": { "$sum": "$payment.captured.amount" },
                 "refunded": { "$sum": "$payment.refunded.amount" },
+                "reversed": { "$sum": { "$min": [reversed, left] } },
             } },
             doc! { "$project": { "_id": 0, "status": "$_id.status", "payment": "$_id.payment",
-            "count": 1, "captured": 1, "refunded": 1 } },
+            "count": 1, "captured": 1, "refunded": 1, "reversed": 1 } },
         ]);
         let rows: Vec<ByState> = rows.with_type().await?.try_collect().await?;
         for row in rows {
@@ -111,11 +116,11 @@ impl Orders {
                     summary.revenue = summary.revenue.saturating_add(row.captured);
                     summary.refunded = summary.refunded.saturating_add(row.refunded);
                 }
-                // The whole capture is gone, whatever was refunded of it before.
                 PaymentStatus::Reversed => {
+                    let gone = row.refunded.saturating_add(row.reversed);
                     summary.paid += orders;
                     summary.revenue = summary.revenue.saturating_add(row.captured);
-                    summary.refunded = summary.refunded.saturating_add(row.captured);
+                    summary.refunded = summary.refunded.saturating_add(gone);
                 }
                 PaymentStatus::Denied => summary.payment_failures += orders,
                 PaymentStatus::Pending => {}

@@ -240,6 +240,20 @@ async fn a_refund_under_way_is_concluded_by_the_sweep() {
 }
 
 #[actix_web::test]
+async fn a_refund_under_way_is_concluded_as_soon_as_the_provider_tells_of_one() {
+    let shop = TestShop::open(Vec::new()).await;
+    let order = shop.place(&new_order(UserId::new())).await;
+    shop.gateway.set_mood(Mood::Pending);
+    let wish = refund_of(None);
+    shop.refunds.refund(order.id, &wish).await.unwrap();
+    shop.gateway.set_mood(Mood::Completes);
+    let read = async || shop.orders.find(order.id).await.unwrap().unwrap();
+    shop.refunds.conclude(read().await).await;
+    assert_eq!(read().await.refunds[0].state, RefundState::Completed);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_refused_refund_leaves_the_money_for_the_next() {
     let shop = TestShop::open(Vec::new()).await;
     let order = shop.place(&new_order(UserId::new())).await;
@@ -379,12 +393,59 @@ async fn the_providers_own_refunds_are_booked_and_never_less_than_before() {
             (usd(stands), version)
         );
     }
-    let order = shop.orders.reversed(capture).await.unwrap().unwrap();
+    let reversal = reversal(None);
+    let order = shop.orders.reversed(capture, &reversal).await;
+    let order = order.unwrap().unwrap();
     assert_eq!(
         (order.status, order.payment.status),
         (OrderStatus::Cancelled, PaymentStatus::Reversed)
     );
     shop.close().await;
+}
+
+#[actix_web::test]
+async fn the_summary_counts_what_a_reversal_took() {
+    let shop = TestShop::open(Vec::new()).await;
+    let mut captures = Vec::new();
+    for _ in 0..4 {
+        let new = new_order(UserId::new());
+        shop.place(&new).await;
+        captures.push(new.payment.capture);
+    }
+    let reverse = async |place: usize, amount| {
+        let reversal = reversal(amount);
+        shop.orders.reversed(&captures[place], &reversal).await
+    };
+    for (place, amount) in [(0, Some(usd(250))), (1, None), (2, Some(usd(250)))] {
+        reverse(place, amount).await.unwrap();
+    }
+    shop.orders.reversal_canceled(&captures[2]).await.unwrap();
+    // As an earlier release has written it.
+    shop.orders
+        .provider_refunded(&captures[3], usd(100))
+        .await
+        .unwrap();
+    let old = doc! { "$set": { "payment.status": "Reversed" } };
+    let written = shop
+        .orders
+        .documents
+        .update_one(of_capture(&captures[3]), old);
+    written.await.unwrap();
+    let (from, to) = (
+        Timestamp::from_millis(0),
+        Timestamp::from_millis(i64::MAX / 2),
+    );
+    let figures = shop.orders.summarise(from, to).await.unwrap();
+    assert_eq!((figures.paid, figures.revenue), (4, 4_000));
+    assert_eq!(figures.refunded, 250 + 1_000 + 1_000);
+    shop.close().await;
+}
+
+fn reversal(amount: Option<Money>) -> Reversal {
+    Reversal {
+        provider: ProviderRefundId::parse("REV1"),
+        amount,
+    }
 }
 
 #[actix_web::test]

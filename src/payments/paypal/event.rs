@@ -149,6 +149,7 @@ fn hint(kind: &str, resource: Value) -> Result<Option<Hint>, EventError> {
                 Hint::Reversal {
                     capture,
                     refund: Some(refund.id),
+                    amount: refund.amount,
                 }
             } else {
                 Hint::Refund {
@@ -285,7 +286,8 @@ mod tests {
             sample("PAYMENT.CAPTURE.REVERSED"),
             Hint::Reversal {
                 capture: capture("4L335234718889942"),
-                refund: ProviderRefundId::parse("09E71677NS257044M")
+                refund: ProviderRefundId::parse("09E71677NS257044M"),
+                amount: Some(usd(251)),
             }
         );
         let Hint::Dispute(created) = sample("CUSTOMER.DISPUTE.CREATED") else {

@@ -166,25 +166,26 @@ fn hint(status: &str, transaction: &CaptureId, about: About) -> Result<Option<Hi
         checkout,
         gross,
     } = about;
-    let look_at = |capture: CaptureId, claimed: Option<Money>| Hint::Capture {
-        capture,
-        order: None,
-        checkout,
-        claimed,
-    };
     let refund = ProviderRefundId::parse(transaction.as_str());
     Ok(match (status, parent) {
-        ("Completed" | "Pending" | "Denied" | "Failed", _) => {
-            let claimed = gross.ok_or(IpnError::NoAmount)?;
-            Some(look_at(transaction.clone(), Some(claimed)))
-        }
+        ("Completed" | "Pending" | "Denied" | "Failed", _) => Some(Hint::Capture {
+            capture: transaction.clone(),
+            order: None,
+            checkout,
+            claimed: Some(gross.ok_or(IpnError::NoAmount)?),
+        }),
         ("Refunded" | "Partially_Refunded", Some(capture)) => Some(Hint::Refund {
             capture,
             refund,
             total_refunded: None,
         }),
-        ("Reversed", Some(capture)) => Some(Hint::Reversal { capture, refund }),
-        ("Canceled_Reversal", Some(capture)) => Some(look_at(capture, None)),
+        ("Reversed", Some(capture)) => Some(Hint::Reversal {
+            capture,
+            refund,
+            // What is taken back is written below zero, as a rule.
+            amount: gross.map(|gross| Money::new(gross.amount.saturating_abs(), gross.currency)),
+        }),
+        ("Canceled_Reversal", Some(capture)) => Some(Hint::ReversalCanceled { capture }),
         _ => None,
     })
 }
@@ -288,6 +289,7 @@ mod tests {
         let expected = Hint::Reversal {
             capture: capture("SOMEPRIORTXNID002"),
             refund: ProviderRefundId::parse("995288809"),
+            amount: Some(usd(1_234)),
         };
         assert_eq!(reversed.unwrap().hint, Some(expected));
         let desk = sandbox("a@b.c");
@@ -301,6 +303,12 @@ mod tests {
                 capture: capture("C1"),
                 refund: ProviderRefundId::parse("R1"),
                 total_refunded: None
+            })
+        );
+        assert_eq!(
+            read("payment_status=Canceled_Reversal&txn_id=R2&parent_txn_id=C1&mc_gross=4.00").hint,
+            Some(Hint::ReversalCanceled {
+                capture: capture("C1")
             })
         );
         let custom = "662e41f09c1d4c3a8f0b7a11";

@@ -84,6 +84,66 @@ async fn a_message_confirms_a_payment_and_another_a_refund() {
 }
 
 #[actix_web::test]
+async fn a_canceled_reversal_brings_the_payment_back() {
+    let shop = quiet_shop().await;
+    let admin = shop.admin().await;
+    let (_buyer, bought) = unheard(&shop, &admin, "MUG").await;
+    let capture = bought["payment"]["captureId"].as_str().unwrap();
+    send(&shop, &json!({ "captureId": capture })).await;
+    let until = async |status: &str| {
+        eventually("the payment's status", || async {
+            let shown = order(&admin, &bought).await;
+            (shown["payment"]["status"] == status).then_some(shown)
+        })
+        .await
+    };
+    until("Completed").await;
+    let control = async |what: &str, body: Value| {
+        let path = format!("/control/captures/{capture}/{what}");
+        shop.paypal().post(&path, &body).await.expect(200).body
+    };
+    let refunded = control("refund", json!({ "amount": "2.50" })).await;
+    send(&shop, &json!({ "refundId": refunded["refundId"] })).await;
+    let before = until("PartiallyRefunded").await;
+    let reversed = control("reverse", json!({ "amount": "5.00" })).await;
+    let told = json!({ "refundId": reversed["refundId"] });
+    send(&shop, &told).await;
+    until("Reversed").await;
+    let summary = async || admin.get("/api/admin/summary").await.expect(200).body;
+    let figures = summary().await;
+    assert_eq!(figures["refunded"], usd(250 + 500), "{figures}");
+    // While the money is gone at PayPal nobody is believed who says that it is back.
+    let path = format!("/api/orders/{}/refunds", bought["id"].as_str().unwrap());
+    admin
+        .post(&path, &json!({}))
+        .await
+        .expect_problem(409, "refund_not_possible");
+    control("cancel-reversal", json!({})).await;
+    send(&shop, &told).await;
+    let shown = until("PartiallyRefunded").await;
+    assert_eq!(shown["payment"]["refunded"], usd(250));
+    assert_eq!(shown["history"], before["history"], "the order stayed");
+    let version = |order: &Value| order["version"].as_u64().unwrap();
+    assert_eq!(version(&shown), version(&before) + 2);
+    assert_eq!(summary().await["refunded"], usd(250));
+    // The webhook's word about the reversal, days late, takes nothing back anew.
+    release_nothing(&shop).await;
+    let events = shop.journal("event").await;
+    let late = events
+        .iter()
+        .find(|line| line["eventType"] == "PAYMENT.CAPTURE.REVERSED")
+        .unwrap();
+    let late = late["id"].as_str().unwrap();
+    super::resend(&shop, late, 1).await;
+    assert_eq!(super::settled(&admin, late).await["state"], "done");
+    let after = order(&admin, &bought).await;
+    assert_eq!(version(&after), version(&shown));
+    let (clean, said) = shop.check_books(&[]);
+    assert!(clean, "{said}");
+    admin.post(&path, &json!({})).await.expect(201);
+}
+
+#[actix_web::test]
 async fn forged_and_altered_messages_are_refused_and_change_nothing() {
     let shop = quiet_shop().await;
     let admin = shop.admin().await;

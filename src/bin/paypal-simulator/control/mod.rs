@@ -103,6 +103,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/captures/{id}/deny", web::post().to(payments::deny))
         .route("/captures/{id}/again", web::post().to(payments::take_again))
         .route("/captures/{id}/reverse", web::post().to(payments::reverse))
+        .route(
+            "/captures/{id}/cancel-reversal",
+            web::post().to(payments::cancel_reversal),
+        )
         .route("/captures/{id}/refund", web::post().to(payments::refund))
         .route("/refunds/{id}/{end}", web::post().to(payments::end_refund))
         .route("/disputes", web::post().to(payments::open_dispute))

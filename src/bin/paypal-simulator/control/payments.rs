@@ -81,6 +81,15 @@ pub(super) async fn reverse(
     ))
 }
 
+/// `POST /control/captures/{id}/cancel-reversal`: the last chargeback is called off.
+pub(super) async fn cancel_reversal(id: web::Path<String>, sim: web::Data<Simulator>) -> Answer {
+    let mut world = sim.lock();
+    let made = refund::cancel_reversal(&mut world, &id)?;
+    Ok(ok(
+        &json!({ "refundId": made, "capture": shown(&world, &id)? }),
+    ))
+}
+
 /// `POST /control/captures/{id}/refund`: the merchant refunds in PayPal's dashboard.
 pub(super) async fn refund(
     id: web::Path<String>,

@@ -12,7 +12,7 @@ use crate::{
     config::Charset,
     ids,
     orders::model::Payer,
-    payments::model::{Capture, CaptureStatus, Origin},
+    payments::model::{Capture, CaptureStatus, Origin, RefundStatus},
     world::{Outgoing, World},
 };
 
@@ -173,14 +173,22 @@ pub(crate) fn refund(world: &World, id: &str, charset: Charset) -> Option<Fields
     let one = world.payments.captures.get(&back.capture_id)?;
     let payer = world.orders.get(&one.order_id)?.payer.clone()?;
     let mut fields = common(world, one, &payer, charset);
-    let (status, reason) = match back.origin {
-        Origin::Api | Origin::Dashboard => ("Refunded", "refund"),
-        Origin::Reversal => ("Reversed", "chargeback"),
+    let taken = (back.id.clone(), back.amount.of(-back.amount.minor));
+    let (status, reason, (transaction, gross)) = match (back.origin, back.status) {
+        (Origin::Api | Origin::Dashboard, _) => ("Refunded", "refund", taken),
+        // Money that comes again is a transaction of its own.
+        (Origin::Reversal, RefundStatus::Cancelled) => {
+            ("Canceled_Reversal", "other", (ids::resource(), back.amount))
+        }
+        (
+            Origin::Reversal,
+            RefundStatus::Completed | RefundStatus::Pending | RefundStatus::Failed,
+        ) => ("Reversed", "chargeback", taken),
     };
     for (name, value) in [
-        ("txn_id", back.id.clone()),
+        ("txn_id", transaction),
         ("parent_txn_id", one.id.clone()),
-        ("mc_gross", back.amount.of(-back.amount.minor).value()),
+        ("mc_gross", gross.value()),
         ("mc_fee", back.amount.of(0).value()),
         ("payment_status", status.to_owned()),
         ("payment_type", "instant".to_owned()),

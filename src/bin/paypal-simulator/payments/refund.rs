@@ -141,6 +141,35 @@ pub(crate) fn reverse(
     Ok(book(world, capture_id, amount, Wish::default(), done))
 }
 
+/// Gives the merchant back what the capture's last reversal took: the dispute is won. PayPal documents no webhook
+/// event for it, only the IPN message.
+pub(crate) fn cancel_reversal(world: &mut World, capture_id: &str) -> Result<String, String> {
+    let now = world.now();
+    let standing = |id: &&String| {
+        world.payments.refunds.get(*id).is_some_and(|refund| {
+            refund.origin == Origin::Reversal && refund.status == RefundStatus::Completed
+        })
+    };
+    let one = world.payments.captures.get(capture_id);
+    let one = one.ok_or_else(|| format!("no capture `{capture_id}`"))?;
+    let id = one.refunds.iter().rev().find(standing).cloned();
+    let id = id.ok_or_else(|| format!("no reversal of capture `{capture_id}`"))?;
+    let mut minor = 0;
+    if let Some(reversal) = world.payments.refunds.get_mut(&id) {
+        reversal.status = RefundStatus::Cancelled;
+        reversal.updated = now;
+        minor = reversal.amount.minor;
+    }
+    if let Some(one) = world.payments.captures.get_mut(capture_id) {
+        one.reason = None;
+        one.give_back(-minor, now);
+    }
+    world.record("refund.updated", line(world, &id));
+    world.record("capture.updated", capture::line(world, capture_id));
+    ipn::message::announce_refund(world, &id);
+    Ok(id)
+}
+
 fn book(
     world: &mut World,
     capture_id: &str,

@@ -8,7 +8,7 @@ use crate::{
     },
     money::Money,
     mongo::StoreError,
-    orders::{Order, PaymentStatus},
+    orders::{Order, PaymentStatus, Reversal},
     payments::CaptureId,
 };
 
@@ -66,10 +66,14 @@ impl OrderBook for Link {
         .await
     }
 
-    async fn reversed(&self, capture: &CaptureId) -> Result<Option<Order>, StoreError> {
-        let capture = capture.clone();
+    async fn reversed(
+        &self,
+        capture: &CaptureId,
+        reversal: &Reversal,
+    ) -> Result<Option<Order>, StoreError> {
+        let (capture, reversal) = (capture.clone(), reversal.clone());
         self.write("reversed", None, move |state| {
-            state.hear(&capture, |order, at| Ok(order.reverse_payment(at)))
+            state.hear(&capture, |order, at| order.reverse_payment(&reversal, at))
         })
         .await
     }

@@ -18,7 +18,8 @@ enum Deed {
     Book { amount: i64, restock: u32 },
     Conclude { which: usize, fails: bool },
     Dashboard(i64),
-    Reverse,
+    Reverse { which: usize, amount: Option<i64> },
+    Restore,
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -29,7 +30,9 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => (0_i64..700, 0_u32..3).prop_map(|(amount, restock)| Deed::Book { amount, restock }),
         3 => (0_usize..4, any::<bool>()).prop_map(|(which, fails)| Deed::Conclude { which, fails }),
         1 => (0_i64..1_200).prop_map(Deed::Dashboard),
-        1 => Just(Deed::Reverse),
+        1 => (0_usize..4, prop::option::of(0_i64..1_200))
+            .prop_map(|(which, amount)| Deed::Reverse { which, amount }),
+        1 => Just(Deed::Restore),
     ];
     prop::collection::vec(deed, 0..30)
 }
@@ -90,7 +93,18 @@ fn done(order: &Order, deed: &Deed) -> Option<Change> {
             order.conclude_refund(refund.id, &outcome, now).unwrap()
         }
         Deed::Dashboard(total) => order.provider_refunded(usd(*total), now).unwrap(),
-        Deed::Reverse => order.reverse_payment(now),
+        Deed::Reverse { which, amount } => {
+            let reversal = reversal(&format!("REV{which}"), *amount);
+            order.reverse_payment(&reversal, now).unwrap()
+        }
+        Deed::Restore => order.restore_payment(now),
+    }
+}
+
+fn reversal(id: &str, amount: Option<i64>) -> Reversal {
+    Reversal {
+        provider: ProviderRefundId::parse(id),
+        amount: amount.map(usd),
     }
 }
 
@@ -119,6 +133,9 @@ proptest! {
             prop_assert_eq!(next.history.len(), order.history.len() + usize::from(moved));
             prop_assert!(next.payment.refunded.amount <= next.payment.captured.amount);
             prop_assert!(next.payment.refunded.amount >= order.payment.refunded.amount);
+            let gone = next.payment.reversed.map_or(0, |reversed| reversed.amount);
+            prop_assert!((0..=next.payment.captured.amount).contains(&gone));
+            prop_assert!(next.payment.reversed.is_none() || next.payment.status == PaymentStatus::Reversed);
             if order.payment.status == PaymentStatus::Pending && moved {
                 prop_assert_eq!(next.status, OrderStatus::Cancelled);
             }
@@ -240,6 +257,54 @@ fn a_refund_of_everything_ends_the_order_as_it_stands() {
         .unwrap();
     assert_eq!(ended.order.status, OrderStatus::Refunded);
     assert!(ended.restock.is_none());
+}
+
+#[test]
+fn a_reversal_counts_once_and_its_end_leaves_what_the_refunds_say() {
+    let paid = started(PaymentStatus::Completed);
+    let part = paid.provider_refunded(usd(300), at(1)).unwrap().unwrap();
+    for (before, after) in [
+        (&paid, PaymentStatus::Completed),
+        (&part.order, PaymentStatus::PartiallyRefunded),
+    ] {
+        let reverse = |order: &Order, id: &str, amount| {
+            order
+                .reverse_payment(&reversal(id, amount), at(2))
+                .unwrap()
+                .map(|change| change.order)
+        };
+        let first = reverse(before, "A", Some(200)).unwrap();
+        assert_eq!(first.payment.status, PaymentStatus::Reversed);
+        assert_eq!(first.payment.reversed, Some(usd(200)));
+        assert_eq!(reverse(&first, "A", Some(200)), None);
+        let second = reverse(&first, "B", Some(100)).unwrap();
+        assert_eq!(second.payment.reversed, Some(usd(300)));
+        let whole = reverse(&second, "C", None).unwrap();
+        let left = 1_000 - before.payment.refunded.amount;
+        assert_eq!(whole.payment.reversed, Some(usd(left)));
+        let restored = whole.restore_payment(at(3)).unwrap();
+        assert_eq!(restored.order.payment.status, after);
+        assert_eq!(restored.order.payment.reversed, None);
+        assert_eq!(restored.event.data.payment, Some(after));
+        assert_eq!(restored.order.restore_payment(at(4)), None);
+        // A message about it that comes late takes nothing back anew.
+        assert_eq!(reverse(&restored.order, "A", Some(200)), None);
+        assert!(reverse(&restored.order, "D", Some(200)).is_some());
+    }
+}
+
+#[test]
+fn an_order_whose_money_went_back_while_it_was_reversed_ends_with_the_reversal() {
+    let paid = started(PaymentStatus::Completed);
+    let reversed = paid.reverse_payment(&reversal("A", None), at(1));
+    let reversed = reversed.unwrap().unwrap().order;
+    let refunded = reversed.provider_refunded(usd(1_000), at(2));
+    let refunded = refunded.unwrap().unwrap().order;
+    assert_eq!(refunded.payment.status, PaymentStatus::Reversed);
+    let restored = refunded.restore_payment(at(3)).unwrap();
+    assert_eq!(restored.order.payment.status, PaymentStatus::Refunded);
+    assert_eq!(restored.order.status, OrderStatus::Cancelled);
+    assert!(restored.restock.is_some());
 }
 
 #[test]

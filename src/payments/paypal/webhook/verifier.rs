@@ -126,6 +126,10 @@ impl Verifier {
         let not_json = || VerifyError::False("the body is not one JSON value");
         let text = std::str::from_utf8(body).map_err(|_refused| not_json())?;
         let event = RawValue::from_string(text.to_owned()).map_err(|_refused| not_json())?;
+        // Blanks around the value are dropped: PayPal would be asked about less than what came.
+        if event.get().len() != body.len() {
+            return Err(VerifyError::False("there is more than the JSON value"));
+        }
         let question = transmission.question(&self.webhook_id, event);
         let answer = client.call(&VerifySignature(question), None).await;
         match answer.map_err(GatewayError::from) {

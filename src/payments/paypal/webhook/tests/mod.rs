@@ -265,7 +265,7 @@ async fn paypal_is_asked_with_the_body_as_it_came() {
 }
 
 #[actix_web::test]
-async fn paypal_is_not_asked_about_what_is_not_one_json_value() {
+async fn paypal_is_not_asked_about_what_is_not_exactly_one_json_value() {
     let leaf = Made::default().self_signed();
     let stub = Stub::paypal(|_| Reply::json(200, r#"{"verification_status":"SUCCESS"}"#)).await;
     let mut config = config(&stub.url, 1);
@@ -278,6 +278,9 @@ async fn paypal_is_not_asked_about_what_is_not_one_json_value() {
         "{},\"webhook_id\":\"X\"",
         "nul",
         "\u{feff}{}",
+        "{} ",
+        " {}",
+        "{}\n",
     ] {
         let message = leaf.sign(body.as_bytes(), WEBHOOK, "https://api.paypal.com/x");
         let outcome = paypal
