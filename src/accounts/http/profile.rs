@@ -1,10 +1,6 @@
 //! The profile with its address book.
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{CACHE_CONTROL, ETAG},
-    put, web,
-};
+use actix_web::{HttpRequest, HttpResponse, get, http::header::ETAG, put, web};
 use serde::Deserialize;
 use validator::{Validate, ValidateLength, ValidationError};
 
@@ -12,7 +8,7 @@ use super::UserView;
 use crate::{
     accounts::{Accounts, AddressDraft, Change, Principal, ProfileChange, User},
     address::{PostalAddress, country_code, plain},
-    http::{Body, IfMatch, etag, not_modified},
+    http::{Body, IfMatch, NOT_KEPT, etag, not_modified},
     id::AddressId,
     problem::{Problem, ProblemBody},
 };
@@ -133,7 +129,7 @@ impl From<ProfileRequest> for ProfileChange {
 fn profile(user: User) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((ETAG, etag(user.version)))
-        .insert_header((CACHE_CONTROL, "private, no-cache"))
+        .insert_header(NOT_KEPT)
         .json(UserView::from(user))
 }
 
@@ -158,6 +154,7 @@ pub(super) async fn get_profile(
     if not_modified(&request, &tag) {
         return Ok(HttpResponse::NotModified()
             .insert_header((ETAG, tag))
+            .insert_header(NOT_KEPT)
             .finish());
     }
     Ok(profile(user))

@@ -1,6 +1,6 @@
 //! Registering, signing in, refreshing, signing out.
 
-use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, post, web};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::Deserialize;
 use validator::Validate;
 
@@ -17,7 +17,7 @@ use crate::{
     },
     address::plain,
     config::Config,
-    http::{Body, RateLimits},
+    http::{Body, NOT_KEPT, RateLimits},
     problem::{Problem, ProblemBody},
 };
 
@@ -68,7 +68,7 @@ fn signed_in(
 ) -> HttpResponse {
     answer
         .cookie(cookie::carrying(&signed_in.refresh_token, config))
-        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(NOT_KEPT)
         .json(SignedInView {
             user: signed_in.user.into(),
             token: token_view(signed_in.access_token, tokens),
@@ -174,7 +174,7 @@ pub(super) async fn refresh(
     let refreshed = accounts.refresh(&spent, &device).await?;
     Ok(HttpResponse::Ok()
         .cookie(cookie::carrying(&refreshed.refresh_token, &config))
-        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(NOT_KEPT)
         .json(token_view(refreshed.access_token, &tokens)))
 }
 

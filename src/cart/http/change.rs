@@ -13,20 +13,16 @@ use crate::{
         view::CartView,
     },
     discounts::{self, DiscountCode, Obstacle},
-    http::etag,
+    http::{NOT_KEPT, etag},
     id::{CartId, LineId, ProductId, VariantId},
     money::Money,
     problem::{Code, Problem},
 };
 
-/// May be kept by its buyer's client, to be confirmed at each use.
-pub(super) const KEPT: &str = "private, no-cache";
-
 pub(super) fn shown(view: &CartView) -> HttpResponse {
-    let kept = if view.as_seen { KEPT } else { "no-store" };
     HttpResponse::Ok()
         .insert_header((header::ETAG, etag(view.version)))
-        .insert_header((header::CACHE_CONTROL, kept))
+        .insert_header(NOT_KEPT)
         .json(view)
 }
 

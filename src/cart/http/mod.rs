@@ -11,7 +11,7 @@ pub use self::change::cart_problem;
 pub use self::visitor::{Visitor, forget_guest, guest_token};
 use self::{
     body::{AddDiscountRequest, AddLineRequest, SetLineRequest},
-    change::{KEPT, change, present, shown, what_is},
+    change::{change, present, shown, what_is},
     visitor::Expected,
 };
 use super::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     discounts::{DiscountCode, Obstacle},
-    http::{Body, etag, not_modified},
+    http::{Body, NOT_KEPT, etag, not_modified},
     id::LineId,
     problem::{Problem, ProblemBody},
 };
@@ -102,9 +102,9 @@ async fn add_line(
 
 /// Shows the cart at today's prices; an empty one, with `id` null and version 0, to a guest who has none.
 ///
-/// `ETag` is the cart's version. What is shown may change without it (prices, stock): only an answer
-/// that shows each line as it was when it last changed may be kept and is confirmed with 304; any other
-/// comes whole, with `Cache-Control: no-store`.
+/// `ETag` is the cart's version. What is shown may change without it (prices, stock): only where each line
+/// is shown as it was when it last changed is the version that a client names confirmed with 304; any other
+/// answer comes whole.
 #[utoipa::path(tag = "cart",
     params(("X-Cart-Token" = Option<String>, Header, description = "A guest's cart, for clients without cookies"),
         ("If-None-Match" = Option<String>, Header, description = "The version that the client holds")),
@@ -126,7 +126,7 @@ async fn show_cart(
     if view.as_seen && not_modified(&request, &etag(view.version)) {
         let mut unchanged = HttpResponse::NotModified();
         unchanged.insert_header((header::ETAG, etag(view.version)));
-        unchanged.insert_header((header::CACHE_CONTROL, KEPT));
+        unchanged.insert_header(NOT_KEPT);
         return Ok(unchanged.finish());
     }
     Ok(shown(&view))

@@ -2,10 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, ETAG},
-    },
+    http::{StatusCode, header::ETAG},
     web,
 };
 use serde::Deserialize;
@@ -13,7 +10,7 @@ use serde::Deserialize;
 use super::{OrderView, page_of};
 use crate::{
     accounts::Principal,
-    http::{Params, etag, not_modified},
+    http::{NOT_KEPT, Params, etag, not_modified},
     id::OrderId,
     orders::{Order, OrderStatus, Orders, store::Filter},
     page::{Limit, Page},
@@ -85,9 +82,7 @@ pub(super) async fn read_order(
     } else {
         HttpResponse::Ok()
     };
-    answer
-        .insert_header((ETAG, tag))
-        .insert_header((CACHE_CONTROL, "private, no-cache"));
+    answer.insert_header((ETAG, tag)).insert_header(NOT_KEPT);
     if known {
         return Ok(answer.finish());
     }
