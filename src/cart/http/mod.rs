@@ -20,7 +20,7 @@ use super::{
     view::CartView,
 };
 use crate::{
-    discounts::{DiscountCode, Obstacle},
+    discounts::DiscountCode,
     http::{Body, NOT_KEPT, etag, not_modified},
     id::LineId,
     problem::{Problem, ProblemBody},
@@ -197,7 +197,7 @@ async fn remove_line(
     change(&carts, visitor, expected, intent).await
 }
 
-/// Empties the cart, discounts included.
+/// Empties the cart, discounts included; where there is none, that is what is shown.
 #[utoipa::path(tag = "cart",
     params(("X-Cart-Token" = Option<String>, Header, description = "A guest's cart, for clients without cookies"),
         ("If-Match" = Option<String>, Header, description = "The one version to change")),
@@ -214,9 +214,6 @@ async fn clear_cart(
     expected: Expected,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    if let (Visitor::Nobody, Expected(None)) = (&visitor, &expected) {
-        return Ok(shown(&CartView::nothing(carts.0.currency)));
-    }
     change(&carts, visitor, expected, CartIntent::Clear).await
 }
 
@@ -244,8 +241,7 @@ async fn add_discount(
     body: Body<AddDiscountRequest>,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    let code = DiscountCode::parse(&body.0.code).ok_or(Obstacle::Unknown)?;
-    change::judge_code(&carts, &visitor, &code).await?;
+    let code = change::judged_code(&carts, &visitor, &expected, &body.0.code).await?;
     change(&carts, visitor, expected, CartIntent::AddDiscount(code)).await
 }
 

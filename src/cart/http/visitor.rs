@@ -85,6 +85,13 @@ impl FromRequest for Visitor {
 /// The version that `If-Match` names, if any.
 pub(super) struct Expected(pub(super) Option<u64>);
 
+impl Expected {
+    /// Whether a change over `version` may go on.
+    pub(super) fn allows(&self, version: u64) -> bool {
+        self.0.is_none_or(|wanted| wanted == version)
+    }
+}
+
 impl FromRequest for Expected {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
