@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put,
 use utoipa_actix_web::service_config::ServiceConfig as Table;
 
 pub use self::change::cart_problem;
-pub use self::visitor::{Visitor, forget_guest, guest_token};
+pub use self::visitor::{Guest, Visitor, forget_guest, shown_guest};
 use self::{
     body::{AddDiscountRequest, AddLineRequest, SetLineRequest},
     change::{change, present, shown, what_is},
