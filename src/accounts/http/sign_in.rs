@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     accounts::{
-        AccountError, Accounts, Attempt, Email, NewPassword, Tokens,
+        AccountError, Accounts, Attempt, Email, NewPassword, Principal, Tokens,
         email::{InvalidEmail, email},
         sign_in::SignedIn,
     },
@@ -178,10 +178,11 @@ pub(super) async fn refresh(
         .json(token_view(refreshed.access_token, &tokens)))
 }
 
-/// Signs out: the sign-in ends, its access tokens are refused from now on, the cookie is cleared.
+/// Signs out: the sign-in of the access token ends, and that of the cookie where it is another. Their access
+/// tokens are refused from now on, the cookie is cleared.
 ///
-/// Without a valid cookie there is nothing to end, and the answer is the same.
-#[utoipa::path(tag = "accounts",
+/// Without a valid token and a valid cookie there is nothing to end, and the answer is the same.
+#[utoipa::path(tag = "accounts", security((), ("bearer" = [])),
     params(("bodega_refresh" = Option<String>, Cookie, description = "The refresh token")),
     responses(
         (status = NO_CONTENT, headers(("Set-Cookie" = String, description = "clears bodega_refresh"))),
@@ -193,12 +194,13 @@ pub(super) async fn refresh(
 pub(super) async fn logout(
     request: HttpRequest,
     _own: OwnPage,
+    // One that has expired keeps nobody from signing out by the cookie.
+    who: Option<Principal>,
     accounts: web::Data<Accounts>,
     config: web::Data<Config>,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(token) = cookie::sent(&request) {
-        accounts.logout(&token).await?;
-    }
+    let cookie = cookie::sent(&request);
+    accounts.logout(who, cookie.as_deref()).await?;
     Ok(HttpResponse::NoContent()
         .cookie(cookie::cleared(&config))
         .finish())
