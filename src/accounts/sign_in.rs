@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Accounts, Attempt, Device, Email, LinkPurpose, NewPassword, Role, Session, User,
+    Accounts, Attempt, Device, Email, LinkPurpose, NewPassword, Principal, Role, Session, User,
     error::AccountError,
     refresh::{RefreshToken, Salt},
 };
@@ -172,13 +172,23 @@ impl Accounts {
         Err(AccountError::TokenReused)
     }
 
-    /// Ends the sign-in of a refresh token, spent or not; garbage ends nothing.
+    /// Ends the sign-ins of an access token and of a refresh token, spent or not; garbage ends nothing.
     ///
     /// # Errors
     /// When the database refuses.
-    pub(super) async fn logout(&self, token: &str) -> Result<(), AccountError> {
-        if let Some(token) = self.0.refresh.read(token) {
-            self.0.sessions.end(token.session()).await?;
+    pub(super) async fn logout(
+        &self,
+        who: Option<Principal>,
+        refresh: Option<&str>,
+    ) -> Result<(), AccountError> {
+        let by_access = who.map(|who| who.session);
+        let by_refresh = refresh.and_then(|token| self.0.refresh.read(token));
+        let by_refresh = by_refresh.map(|token| token.session());
+        if let Some(session) = by_access {
+            self.0.sessions.end(session).await?;
+        }
+        if let Some(session) = by_refresh.filter(|_| by_refresh != by_access) {
+            self.0.sessions.end(session).await?;
         }
         Ok(())
     }

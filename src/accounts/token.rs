@@ -124,6 +124,10 @@ impl Tokens {
         if decoded.header.typ.as_deref() != Some(TYPE) {
             return Err(InvalidToken);
         }
+        // It names extensions that must be understood (RFC 7515, 4.1.11); this shop has none.
+        if decoded.header.crit.is_some() {
+            return Err(InvalidToken);
+        }
         let claims = decoded.claims;
         // A machine whose clock runs ahead signs for too long: that is good nowhere else.
         if claims.iat > Timestamp::now().seconds().saturating_add(SKEW) {

@@ -6,7 +6,7 @@ use bson::oid::ObjectId;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    CartError, Carts,
+    CartError, Carts, Guest,
     model::{Cart, CartIntent, Command, Owner, cart_of},
     store::{Stored, raised},
     token::GuestToken,
@@ -21,8 +21,8 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Carts {
-    /// Moves the lines and codes of the guest's cart that `token` names into the user's cart: same variant
-    /// and options add up. A token that names no cart changes nothing.
+    /// Moves the lines and codes of the guest's cart into the user's cart: same variant and options add up.
+    /// A token that names no cart changes nothing.
     ///
     /// One transaction takes the guest's cart away and writes the user's, so that neither a crash nor a
     /// second sign-in with the token can lose or double a line. A guest's change that is under way at
@@ -30,15 +30,13 @@ impl Carts {
     ///
     /// # Errors
     /// When the database fails; the guest's cart is then as it was, or moved.
-    pub async fn merge(&self, token: &str, user: UserId) -> Result<(), CartError> {
-        let Some(guest) = GuestToken::parse(token) else {
-            return Ok(());
-        };
+    pub async fn merge(&self, guest: &Guest, user: UserId) -> Result<(), CartError> {
+        let token = guest.token.clone();
         let place = self.0.directory.enter()?;
         let carts = self.clone();
         // A task of its own: a driver's future is never dropped half-way.
         let moving = actix_web::rt::spawn(async move {
-            let done = carts.move_lines(&guest, cart_of(user)).await;
+            let done = carts.move_lines(&token, cart_of(user)).await;
             drop(place);
             done
         });

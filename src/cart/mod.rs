@@ -32,7 +32,7 @@ mod view;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use error::CartError;
-pub use http::{Visitor, cart_problem, forget_guest, guest_token, routes};
+pub use http::{Guest, Visitor, cart_problem, forget_guest, routes, shown_guest};
 pub use model::{
     Batch, Cart, CartIntent, CartRefusal, Command, Line, MAX_LINES, MAX_OPTIONS, MAX_QUANTITY,
     OptionFault, Owner, Seen, cart_of, check_options, fold,

@@ -14,6 +14,7 @@ mod privacy;
 mod query;
 mod request;
 mod shape;
+mod site;
 mod survey;
 mod upgrade;
 
@@ -26,7 +27,9 @@ pub(crate) use gate::API;
 pub use gate::Gate;
 pub use limits::{RateClass, RateLimits};
 pub(crate) use patience::patiently;
+pub use privacy::NOT_KEPT;
 pub use query::{Params, invalid_parameter};
 pub(crate) use request::unlimited;
 pub use request::{RequestId, guard_request};
+pub use site::own_site;
 pub(crate) use upgrade::Shared;

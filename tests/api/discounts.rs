@@ -150,6 +150,14 @@ async fn a_code_is_refused_with_its_reason_and_one_that_stops_applying_stays_wit
         let refused = enter(&buyer, code).await.expect_problem(status, problem);
         assert_eq!(refused.pointers(), ["/code"]);
     }
+    // Over another version than the present nothing is judged.
+    for code in ["NONE", "%00", "OVER"] {
+        let stale = buyer.request(Method::POST, "/api/cart/discounts");
+        let stale = stale.header("if-match", "\"9\"");
+        let stale = buyer.send(stale.json(&json!({ "code": code }))).await;
+        let stale = stale.expect_problem(412, "stale_version");
+        assert_eq!(stale.body["cart"]["version"], 1);
+    }
     let short = enter(&buyer, "big")
         .await
         .expect_problem(409, "discount_minimum");

@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::{
-    cart::{Carts, forget_guest, guest_token},
+    cart::{Carts, forget_guest, shown_guest},
     id::UserId,
     problem::Problem,
 };
 
-/// Merges the guest's cart that the request carries into the user's, and makes the browser forget it.
+/// Merges the cart of the guest that the request shows into the user's, and makes the browser forget it where
+/// its cookie named that cart: another that it names is still the guest's.
 ///
 /// A cart that cannot be merged now stays the guest's, cookie and all: signing in does not fail over it,
 /// and the next sign-in tries again.
@@ -20,14 +21,15 @@ pub(super) async fn adopt(
     user: UserId,
     answer: &mut HttpResponse,
 ) -> Result<(), Problem> {
-    let (Some(token), Some(carts)) = (guest_token(request), request.app_data::<web::Data<Carts>>())
+    let (Some(guest), Some(carts)) = (shown_guest(request), request.app_data::<web::Data<Carts>>())
     else {
         return Ok(());
     };
-    match carts.merge(&token, user).await {
-        Ok(()) => answer
+    match carts.merge(&guest, user).await {
+        Ok(()) if guest.is_by_cookie() => answer
             .add_cookie(&forget_guest(carts))
             .map_err(|error| Problem::internal(error.to_string())),
+        Ok(()) => Ok(()),
         Err(error) => {
             tracing::warn!(user.id = %user, %error, "a guest's cart was not merged");
             Ok(())

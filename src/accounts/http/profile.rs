@@ -8,7 +8,7 @@ use super::UserView;
 use crate::{
     accounts::{Accounts, AddressDraft, Change, Principal, ProfileChange, User},
     address::{PostalAddress, country_code, plain},
-    http::{Body, IfMatch, etag, not_modified},
+    http::{Body, IfMatch, NOT_KEPT, etag, not_modified},
     id::AddressId,
     problem::{Problem, ProblemBody},
 };
@@ -129,6 +129,7 @@ impl From<ProfileRequest> for ProfileChange {
 fn profile(user: User) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((ETAG, etag(user.version)))
+        .insert_header(NOT_KEPT)
         .json(UserView::from(user))
 }
 
@@ -151,6 +152,7 @@ pub(super) async fn get_profile(
     if not_modified(request.headers(), &tag) {
         return Ok(HttpResponse::NotModified()
             .insert_header((ETAG, tag))
+            .insert_header(NOT_KEPT)
             .finish());
     }
     Ok(profile(user))

@@ -1,6 +1,6 @@
 //! Registering, signing in, refreshing, signing out.
 
-use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, post, web};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::Deserialize;
 use validator::Validate;
 
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{
     accounts::{
-        AccountError, Accounts, Attempt, Email, NewPassword, Tokens,
+        AccountError, Accounts, Attempt, Email, NewPassword, Principal, Tokens,
         email::{InvalidEmail, email},
         sign_in::SignedIn,
     },
     address::plain,
     config::Config,
-    http::{Body, RateLimits},
+    http::{Body, NOT_KEPT, RateLimits},
     problem::{Problem, ProblemBody},
 };
 
@@ -68,7 +68,7 @@ fn signed_in(
 ) -> HttpResponse {
     answer
         .cookie(cookie::carrying(&signed_in.refresh_token, config))
-        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(NOT_KEPT)
         .json(SignedInView {
             user: signed_in.user.into(),
             token: token_view(signed_in.access_token, tokens),
@@ -171,14 +171,15 @@ pub(super) async fn refresh(
     let refreshed = accounts.refresh(&spent, &device).await?;
     Ok(HttpResponse::Ok()
         .cookie(cookie::carrying(&refreshed.refresh_token, &config))
-        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(NOT_KEPT)
         .json(token_view(refreshed.access_token, &tokens)))
 }
 
-/// Signs out: the sign-in ends, its access tokens are refused from now on, the cookie is cleared.
+/// Signs out: the sign-in of the access token ends, and that of the cookie where it is another. Their access
+/// tokens are refused from now on, the cookie is cleared.
 ///
-/// Without a valid cookie there is nothing to end, and the answer is the same.
-#[utoipa::path(tag = "accounts",
+/// Without a valid token and a valid cookie there is nothing to end, and the answer is the same.
+#[utoipa::path(tag = "accounts", security((), ("bearer" = [])),
     params(("bodega_refresh" = Option<String>, Cookie, description = "The refresh token")),
     responses(
         (status = NO_CONTENT, headers(("Set-Cookie" = String, description = "clears bodega_refresh"))),
@@ -188,12 +189,13 @@ pub(super) async fn refresh(
 pub(super) async fn logout(
     request: HttpRequest,
     _own: OwnPage,
+    // One that has expired keeps nobody from signing out by the cookie.
+    who: Option<Principal>,
     accounts: web::Data<Accounts>,
     config: web::Data<Config>,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(token) = cookie::sent(&request) {
-        accounts.logout(&token).await?;
-    }
+    let cookie = cookie::sent(&request);
+    accounts.logout(who, cookie.as_deref()).await?;
     Ok(HttpResponse::NoContent()
         .cookie(cookie::cleared(&config))
         .finish())

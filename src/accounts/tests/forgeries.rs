@@ -59,6 +59,14 @@ fn bad_headers() -> Vec<(&'static str, Value)> {
         ("typ JWT", with(&header, "typ", "JWT")),
         ("typ of a refresh token", with(&header, "typ", "rt+jwt")),
         ("alg none, signed", with(&header, "alg", "none")),
+        (
+            "a critical extension",
+            with(&header, "crit", json!(["exp"])),
+        ),
+        (
+            "no critical extension, said so",
+            with(&header, "crit", json!([])),
+        ),
         ("jwk of its own, other key", with(&header, "jwk", jwk)),
     ]
 }

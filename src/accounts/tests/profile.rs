@@ -81,11 +81,13 @@ async fn the_version_is_the_entity_tag() {
         (held.status, held.header("etag")),
         (StatusCode::NOT_MODIFIED, "\"1\"")
     );
+    assert_eq!(held.header("cache-control"), "no-store");
     let stale = Answer::of(profile(Method::GET).header("if-none-match", "\"0\"")).await;
     assert_eq!(
         (stale.status, stale.header("etag")),
         (StatusCode::OK, "\"1\"")
     );
+    assert_eq!(stale.header("cache-control"), "no-store");
     let change = |tag: &'static str, name: &'static str| {
         Answer::of(
             profile(Method::PUT)

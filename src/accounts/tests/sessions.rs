@@ -39,6 +39,35 @@ async fn signing_out_ends_the_session_at_once_and_clears_the_cookie() {
 }
 
 #[actix_web::test]
+async fn signing_out_ends_the_access_tokens_sign_in_and_the_cookies() {
+    let shop = TestShop::start().await;
+    let logout = || shop.call(Method::POST, "/api/auth/logout");
+    let ada = shop.register("ada@example.com").await;
+    let out = Answer::of(logout().bearer_auth(&ada.access)).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    assert!(!shop.admits(&ada.access).await);
+    shop.refresh(&ada.refresh)
+        .await
+        .expect(401, "invalid_token");
+
+    // Two sign-ins in one request; a token that is none keeps neither from ending.
+    for sent in [None, Some("x")] {
+        let phone = shop.login("ada@example.com", PASSWORD).await;
+        let phone = phone.signed_in(StatusCode::OK);
+        let laptop = shop.login("ada@example.com", PASSWORD).await;
+        let laptop = laptop.signed_in(StatusCode::OK);
+        let cookie = format!("bodega_refresh={}", laptop.refresh);
+        let out = logout()
+            .bearer_auth(sent.unwrap_or(&phone.access))
+            .header("cookie", cookie);
+        assert_eq!(Answer::of(out).await.status, StatusCode::NO_CONTENT);
+        assert!(!shop.admits(&laptop.access).await);
+        assert_eq!(shop.admits(&phone.access).await, sent.is_some());
+    }
+    shop.finish().await;
+}
+
+#[actix_web::test]
 async fn a_sign_out_holds_on_other_nodes_and_on_those_that_start_later() {
     let shop = TestShop::start().await;
     let other = shop.another_node().await;

@@ -13,20 +13,16 @@ use crate::{
         view::CartView,
     },
     discounts::{self, DiscountCode, Obstacle},
-    http::etag,
+    http::{NOT_KEPT, etag},
     id::{CartId, LineId, ProductId, VariantId},
     money::Money,
     problem::{Code, Problem},
 };
 
-/// May be kept by its buyer's client, to be confirmed at each use.
-pub(super) const KEPT: &str = "private, no-cache";
-
 pub(super) fn shown(view: &CartView) -> HttpResponse {
-    let kept = if view.as_seen { KEPT } else { "no-store" };
     HttpResponse::Ok()
         .insert_header((header::ETAG, etag(view.version)))
-        .insert_header((header::CACHE_CONTROL, kept))
+        .insert_header(NOT_KEPT)
         .json(view)
 }
 
@@ -73,27 +69,44 @@ pub(super) async fn what_is(
     Ok(found.next().map(|held| (held.product, held.variant)))
 }
 
-/// Refuses a code that would take nothing off the visitor's cart as it is now; what becomes of it later is
-/// said at each reading.
-pub(super) async fn judge_code(
+/// The code that `text` names, unless it would take nothing off the visitor's cart as it is now; what becomes
+/// of it later is said at each reading. Of a cart that is not as expected nothing is judged.
+pub(super) async fn judged_code(
     carts: &Carts,
     visitor: &Visitor,
-    code: &DiscountCode,
-) -> Result<(), Problem> {
+    expected: &Expected,
+    text: &str,
+) -> Result<DiscountCode, Problem> {
     let cart = present(carts, visitor).await?;
+    let version = cart.as_ref().map_or(0, |cart| cart.version);
+    if !expected.allows(version) {
+        return Err(stale(carts, cart.as_deref()).await?);
+    }
+    let code = DiscountCode::parse(text).ok_or(Obstacle::Unknown)?;
     let buyer = cart.as_ref().and_then(|cart| buyer_of(cart));
     let subtotal = match cart {
         Some(cart) => carts.view(&cart).await?.subtotal,
         None => Money::zero(carts.0.currency),
     };
-    let codes = std::slice::from_ref(code);
+    let codes = std::slice::from_ref(&code);
     let book = carts.0.discounts.book(codes, buyer).await?;
-    let standing = book.get(code).ok_or(Obstacle::Unknown)?;
-    Ok(standing.allows(subtotal)?)
+    let standing = book.get(&code).ok_or(Obstacle::Unknown)?;
+    standing.allows(subtotal)?;
+    Ok(code)
+}
+
+/// 412 with the cart as it is.
+async fn stale(carts: &Carts, present: Option<&Cart>) -> Result<Problem, Problem> {
+    let view = match present {
+        Some(cart) => carts.view(cart).await?,
+        None => CartView::nothing(carts.0.currency),
+    };
+    let detail = format!("the present version is {}", view.version);
+    Ok(Problem::new(Code::Stale).detail(detail).with("cart", &view))
 }
 
 /// Applies `intent` to the visitor's cart. A guest's cart is made when something is put in; a token that
-/// names no cart of the visitor's counts as none.
+/// names no cart of the visitor's counts as none, and to empty none is no change.
 pub(super) async fn change(
     carts: &Carts,
     visitor: Visitor,
@@ -111,6 +124,7 @@ pub(super) async fn change(
         Visitor::Guest(_) | Visitor::Nobody => None,
     };
     let begins = matches!(intent, CartIntent::Add(_) | CartIntent::AddDiscount(_));
+    let empties = matches!(intent, CartIntent::Clear);
     let new = |intent| async {
         if !begins {
             return Err(CartError::Refused {
@@ -155,16 +169,19 @@ pub(super) async fn change(
             Ok(response)
         }
         Err(CartError::Refused {
+            refusal: CartRefusal::Gone,
+            ..
+        }) if empties => {
+            if expected.allows(0) {
+                Ok(shown(&CartView::nothing(carts.0.currency)))
+            } else {
+                Err(stale(carts, None).await?)
+            }
+        }
+        Err(CartError::Refused {
             refusal: CartRefusal::Stale,
             present,
-        }) => {
-            let view = match present.as_deref().or(empty.as_ref()) {
-                Some(cart) => carts.view(cart).await?,
-                None => CartView::nothing(carts.0.currency),
-            };
-            let detail = format!("the present version is {}", view.version);
-            Err(Problem::new(Code::Stale).detail(detail).with("cart", &view))
-        }
+        }) => Err(stale(carts, present.as_deref().or(empty.as_ref())).await?),
         Err(error) => Err(cart_problem(error)),
     }
 }

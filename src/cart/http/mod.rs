@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put,
 use utoipa_actix_web::service_config::ServiceConfig as Table;
 
 pub use self::change::cart_problem;
-pub use self::visitor::{Visitor, forget_guest, guest_token};
+pub use self::visitor::{Guest, Visitor, forget_guest, shown_guest};
 use self::{
     body::{AddDiscountRequest, AddLineRequest, SetLineRequest},
-    change::{KEPT, change, present, shown, what_is},
+    change::{change, present, shown, what_is},
     visitor::Expected,
 };
 use super::{
@@ -20,8 +20,8 @@ use super::{
     view::CartView,
 };
 use crate::{
-    discounts::{DiscountCode, Obstacle},
-    http::{Body, etag, not_modified},
+    discounts::DiscountCode,
+    http::{Body, NOT_KEPT, etag, not_modified},
     id::LineId,
     problem::{Problem, ProblemBody},
 };
@@ -101,9 +101,9 @@ async fn add_line(
 
 /// Shows the cart at today's prices; an empty one, with `id` null and version 0, to a guest who has none.
 ///
-/// `ETag` is the cart's version. What is shown may change without it (prices, stock): only an answer
-/// that shows each line as it was when it last changed may be kept and is confirmed with 304; any other
-/// comes whole, with `Cache-Control: no-store`.
+/// `ETag` is the cart's version. What is shown may change without it (prices, stock): only where each line
+/// is shown as it was when it last changed is the version that a client names confirmed with 304; any other
+/// answer comes whole.
 #[utoipa::path(tag = "cart",
     params(("X-Cart-Token" = Option<String>, Header, description = "A guest's cart, for clients without cookies"),
         ("If-None-Match" = Option<String>, Header, description = "The version that the client holds")),
@@ -124,7 +124,7 @@ async fn show_cart(
     if view.as_seen && not_modified(request.headers(), &etag(view.version)) {
         let mut unchanged = HttpResponse::NotModified();
         unchanged.insert_header((header::ETAG, etag(view.version)));
-        unchanged.insert_header((header::CACHE_CONTROL, KEPT));
+        unchanged.insert_header(NOT_KEPT);
         return Ok(unchanged.finish());
     }
     Ok(shown(&view))
@@ -193,7 +193,7 @@ async fn remove_line(
     change(&carts, visitor, expected, intent).await
 }
 
-/// Empties the cart, discounts included.
+/// Empties the cart, discounts included; where there is none, that is what is shown.
 #[utoipa::path(tag = "cart",
     params(("X-Cart-Token" = Option<String>, Header, description = "A guest's cart, for clients without cookies"),
         ("If-Match" = Option<String>, Header, description = "The one version to change")),
@@ -209,9 +209,6 @@ async fn clear_cart(
     expected: Expected,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    if let (Visitor::Nobody, Expected(None)) = (&visitor, &expected) {
-        return Ok(shown(&CartView::nothing(carts.0.currency)));
-    }
     change(&carts, visitor, expected, CartIntent::Clear).await
 }
 
@@ -238,8 +235,7 @@ async fn add_discount(
     body: Body<AddDiscountRequest>,
     carts: web::Data<Carts>,
 ) -> Result<HttpResponse, Problem> {
-    let code = DiscountCode::parse(&body.0.code).ok_or(Obstacle::Unknown)?;
-    change::judge_code(&carts, &visitor, &code).await?;
+    let code = change::judged_code(&carts, &visitor, &expected, &body.0.code).await?;
     change(&carts, visitor, expected, CartIntent::AddDiscount(code)).await
 }
 

@@ -24,8 +24,16 @@ const HEADER: HeaderName = HeaderName::from_static("x-cart-token");
 
 /// A guest who shows a token; whether it names a cart is seen later.
 pub struct Guest {
-    pub(super) token: GuestToken,
-    pub(super) by_cookie: bool,
+    pub(in crate::cart) token: GuestToken,
+    pub(in crate::cart) by_cookie: bool,
+}
+
+impl Guest {
+    /// Whether the browser's cookie names the guest's cart.
+    #[must_use]
+    pub const fn is_by_cookie(&self) -> bool {
+        self.by_cookie
+    }
 }
 
 /// Whose cart a request is about.
@@ -38,21 +46,20 @@ pub enum Visitor {
     Nobody,
 }
 
-/// The guest's token that a request carries: the header's, or else the cookie's.
+/// The guest of a request: by the header's token, or where that is none, by the cookie's.
 #[must_use]
-pub fn guest_token(request: &HttpRequest) -> Option<String> {
-    header_token(request).or_else(|| cookie_token(request))
-}
-
-fn header_token(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(HEADER)?;
-    value.to_str().map(str::to_owned).ok()
-}
-
-fn cookie_token(request: &HttpRequest) -> Option<String> {
-    request
-        .cookie(COOKIE)
-        .map(|cookie| cookie.value().to_owned())
+pub fn shown_guest(request: &HttpRequest) -> Option<Guest> {
+    let header = request.headers().get(HEADER);
+    let header = header.and_then(|value| value.to_str().ok());
+    let by_header = header.and_then(GuestToken::parse);
+    let cookie = request.cookie(COOKIE);
+    let by_cookie = cookie.and_then(|cookie| GuestToken::parse(cookie.value()));
+    let is_same = by_header.is_none() || by_header == by_cookie;
+    let token = by_header.or(by_cookie)?;
+    Some(Guest {
+        token,
+        by_cookie: is_same,
+    })
 }
 
 impl FromRequest for Visitor {
@@ -67,14 +74,7 @@ impl FromRequest for Visitor {
                     if let Some(principal) = principal {
                         return Self::User(principal.user);
                     }
-                    let by_header = header_token(request).and_then(|text| GuestToken::parse(&text));
-                    let by_cookie = by_header.is_none();
-                    let token = by_header.or_else(|| {
-                        cookie_token(request).and_then(|text| GuestToken::parse(&text))
-                    });
-                    token.map_or(Self::Nobody, |token| {
-                        Self::Guest(Guest { token, by_cookie })
-                    })
+                    shown_guest(request).map_or(Self::Nobody, Self::Guest)
                 }),
         )
     }
@@ -82,6 +82,15 @@ impl FromRequest for Visitor {
 
 /// The versions that `If-Match` names, if it is there.
 pub(super) struct Expected(pub(super) Option<Vec<u64>>);
+
+impl Expected {
+    /// Whether a change over `version` may go on.
+    pub(super) fn allows(&self, version: u64) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|wanted| wanted.contains(&version))
+    }
+}
 
 impl FromRequest for Expected {
     type Error = Problem;

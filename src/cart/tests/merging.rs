@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use super::sessions::by_user;
 use crate::{
     cart::{
-        CartError, CartIntent, CartRefusal, Carts, Command, cart_of,
+        CartError, CartIntent, CartRefusal, Carts, Command, Guest, cart_of,
         testing::{Database, Shelves, config, line, line_of, offer},
         token::GuestToken,
     },
     catalog::Offer,
-    id::UserId,
+    id::{CartId, UserId},
     mongo::StoreError,
 };
 
@@ -26,6 +26,13 @@ fn by_guest(token: &GuestToken, makes: bool, offer: &Offer) -> Command {
         makes,
         expected: None,
         intent: CartIntent::Add(line_of(offer, 1)),
+    }
+}
+
+fn showing(token: &GuestToken) -> Guest {
+    Guest {
+        token: token.clone(),
+        by_cookie: false,
     }
 }
 
@@ -51,8 +58,8 @@ async fn signing_in_adds_the_guest_s_lines_once_however_often_it_is_done() {
         .apply(cart_of(user), by_user(CartIntent::Add(line_of(&mug, 4))))
         .await
         .unwrap();
-    let text = guest.text();
-    let merges = (0..10).map(|number| nodes[number % 2].merge(&text, user));
+    let shown = showing(&guest);
+    let merges = (0..10).map(|number| nodes[number % 2].merge(&shown, user));
     for merged in join_all(merges).await {
         merged.unwrap();
     }
@@ -94,23 +101,21 @@ async fn a_token_that_is_no_one_s_changes_nothing() {
     let carts = node(&database);
     let guest = guest_with(&carts, &[&offer(1)]).await;
     let user = UserId::new();
-    let forged = format!(
-        "{}.{}",
-        guest.cart,
-        GuestToken::new().text().split_once('.').unwrap().1
-    );
-    let of_a_user = format!("{}.{}", cart_of(user), forged.split_once('.').unwrap().1);
+    let with_another_secret = |cart: CartId| {
+        let other = GuestToken::new().text();
+        let secret = other.split_once('.').unwrap().1;
+        GuestToken::parse(&format!("{cart}.{secret}")).unwrap()
+    };
     carts
         .apply(cart_of(user), by_user(CartIntent::Add(line(1))))
         .await
         .unwrap();
     for token in [
-        forged,
-        of_a_user,
-        GuestToken::new().text(),
-        "nonsense".to_owned(),
+        with_another_secret(guest.cart),
+        with_another_secret(cart_of(user)),
+        GuestToken::new(),
     ] {
-        carts.merge(&token, user).await.unwrap();
+        carts.merge(&showing(&token), user).await.unwrap();
     }
     assert_eq!(carts.snapshot(cart_of(user)).await.unwrap().version, 1);
     assert_eq!(carts.find(guest.cart).await.unwrap().unwrap().version, 1);
@@ -134,9 +139,9 @@ async fn edits_beside_a_merge_are_in_one_of_both_carts() {
             join_all((0..20).map(|number| {
                 nodes[number % 2].apply(id, by_user(CartIntent::Add(line_of(&tea, 1))))
             }));
-        let text = guest.text();
+        let shown = showing(&guest);
         let (as_guest, as_user, merged) =
-            futures_util::join!(as_guest, as_user, nodes[1].merge(&text, user));
+            futures_util::join!(as_guest, as_user, nodes[1].merge(&shown, user));
         merged.unwrap();
         let mut mugs = 1;
         for answer in as_guest {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{OrderView, page_of};
 use crate::{
     accounts::Principal,
-    http::{Params, etag, not_modified},
+    http::{NOT_KEPT, Params, etag, not_modified},
     id::OrderId,
     orders::{Order, OrderStatus, Orders, store::Filter},
     page::{Limit, Page},
@@ -82,7 +82,7 @@ pub(super) async fn read_order(
     } else {
         HttpResponse::Ok()
     };
-    answer.insert_header((ETAG, tag));
+    answer.insert_header((ETAG, tag)).insert_header(NOT_KEPT);
     if known {
         return Ok(answer.finish());
     }

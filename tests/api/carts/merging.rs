@@ -115,3 +115,44 @@ async fn signing_in_twice_beside_edits_of_both_carts_keeps_every_unit_once() {
         rounds * 10
     );
 }
+
+#[actix_web::test]
+async fn what_was_put_in_by_cookie_comes_along_beside_a_header_that_is_no_token() {
+    let shop = TestShop::start().await;
+    let admin = shop.admin().await;
+    let products = plenty(&shop, &admin, 2).await;
+    let [by_cookie, by_header] = products.as_slice() else {
+        panic!("two products");
+    };
+    let cleared = |login: &Answer| {
+        let mut cookies = login.headers.get_all("set-cookie").iter();
+        cookies.any(|cookie| cookie.to_str().unwrap().starts_with("bodega_cart=;"))
+    };
+    for garbage in ["", "nonsense", "%00"] {
+        let email = format!("g{}@example.com", bson::oid::ObjectId::new());
+        let account = json!({ "email": email, "password": PASSWORD });
+        shop.guest()
+            .post("/api/auth/register", &account)
+            .await
+            .expect(201);
+        let mut browser = shop.guest();
+        let line = one_of(by_cookie);
+        browser.post("/api/cart", &line).await.expect(200);
+        let sign_in = async |header: &str| {
+            let login = browser.request(Method::POST, "/api/auth/login");
+            let login = login.header("x-cart-token", header).json(&account);
+            browser.send(login).await.expect(200)
+        };
+
+        // A header that names another cart takes that one along, and the cookie's stays the guest's.
+        let other = Guest::with(&shop.server.url, by_header).await;
+        let login = sign_in(&other.token).await;
+        assert!(!cleared(&login));
+        let login = sign_in(garbage).await;
+        assert!(cleared(&login), "{garbage:?}");
+        browser.sign_in_as(login.body["accessToken"].as_str().unwrap());
+        let cart = browser.get("/api/cart").await.expect(200).body;
+        let found = [by_cookie, by_header].map(|product| units(&cart, product));
+        assert_eq!(found, [1, 1], "{garbage:?}");
+    }
+}

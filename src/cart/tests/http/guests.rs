@@ -131,7 +131,24 @@ async fn a_foreign_or_broken_token_counts_as_none() {
         shop.send("DELETE", &path, &[("x-cart-token", token)], None)
             .await
             .expect(404);
+        // To empty what is not there changes nothing, and heeds the version all the same.
+        let clear = async |headers: &[(&str, &str)]| {
+            let all = [&[("x-cart-token", token)], headers].concat();
+            shop.send("DELETE", "/api/cart", &all, None).await
+        };
+        for agreed in [&[][..], &[("if-match", "\"0\"")], &[("if-match", "*")]] {
+            let cleared = clear(agreed).await.expect(200);
+            assert_eq!(
+                (&cleared.body["id"], cleared.header("etag")),
+                (&Value::Null, "\"0\"")
+            );
+        }
+        let stale = clear(&[("if-match", "\"5\"")]).await.expect(412);
+        assert_eq!(stale.body["code"], "stale_version");
+        assert_eq!(stale.body["cart"]["version"], 0);
     }
+    let stale = shop.send("DELETE", "/api/cart", &[("if-match", "\"5\"")], None);
+    assert_eq!(stale.await.expect(412).body["cart"]["items"], json!([]));
     let shown = shop
         .send("GET", "/api/cart", &[("x-cart-token", &mine)], None)
         .await;
