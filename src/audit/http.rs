@@ -15,7 +15,7 @@ use crate::{
     clock::Timestamp,
     http::{Params, invalid_parameter},
     id::UserId,
-    page::{Limit, cut, decode_cursor},
+    page::{Limit, Page, cut, decode_cursor},
     problem::{Problem, ProblemBody},
 };
 
@@ -95,16 +95,6 @@ pub struct ChangeView {
     after: Option<Value>,
 }
 
-/// A page of the audit log.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct AuditPage {
-    /// Newest first.
-    items: Vec<EntryView>,
-    /// Where the next page begins; `null` on the last.
-    next_cursor: Option<String>,
-}
-
 /// JSON text as a value; what was cut is shown as the text it is.
 fn shown(text: String) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::String(text))
@@ -169,7 +159,7 @@ impl AuditParams {
 
 /// Lists what staff have changed, newest first: who, when, what, before and after.
 #[utoipa::path(tag = "admin", params(AuditParams), security(("bearer" = [])), responses(
-    (status = OK, body = AuditPage),
+    (status = OK, body = Page<EntryView>),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),
@@ -179,7 +169,7 @@ async fn list_audit(
     _staff: Staff,
     Params(wanted): Params<AuditParams>,
     audit: web::Data<Audit>,
-) -> Result<web::Json<AuditPage>, Problem> {
+) -> Result<web::Json<Page<EntryView>>, Problem> {
     let filter = wanted.filter()?;
     let after: Option<Place> = match &wanted.cursor {
         Some(cursor) => Some(decode_cursor(LIST, cursor)?),
@@ -187,11 +177,13 @@ async fn list_audit(
     };
     let rows = wanted.limit.rows().saturating_add(1);
     let mut entries = audit.page(&filter, after, rows).await?;
+    let total = audit.count(&filter).await?;
     let next_cursor = cut(LIST, &mut entries, wanted.limit, |last| {
         (last.at.millis(), last.id)
     })?;
-    Ok(web::Json(AuditPage {
+    Ok(web::Json(Page {
         items: entries.into_iter().map(Into::into).collect(),
         next_cursor,
+        total,
     }))
 }

@@ -235,6 +235,11 @@ impl Audit {
         Ok(())
     }
 
+    /// How many entries there are. Indexes used: as of [`Audit::page`].
+    pub(super) async fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
+        Ok(self.documents.count_documents(filter.query()).await?)
+    }
+
     /// A page of entries, newest first. Indexes used: `subject`, `by`, `job`, `newest`.
     pub(super) async fn page(
         &self,

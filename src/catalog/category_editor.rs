@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Catalog, CatalogError,
     model::{Categories, CategoryNode, MAX_CATEGORY_DEPTH, OpenMove, TreeFault, is_category_path},
+    turns::Turns,
 };
 use crate::{
     audit::{Action, Actor, Changes, Entry, Subject, difference},
@@ -14,9 +15,6 @@ use crate::{
     mongo::StoreError,
     problem::FieldError,
 };
-
-/// How often a change is tried again when another writer was faster.
-const TRIES: usize = 8;
 
 /// What is to be moved where.
 #[derive(Debug, Clone)]
@@ -211,7 +209,8 @@ impl Catalog {
                 stores.live.product_changed(&product, None);
             }
         }
-        for _ in 0..TRIES {
+        let mut turns = Turns::begin();
+        while turns.next().await {
             let mut tree = stores.categories.load().await?;
             tree.open.retain(|other| other.id != open.id);
             tree.version = tree.version.saturating_add(1);
@@ -243,7 +242,8 @@ impl Catalog {
         &self,
         change: impl Fn(&mut Categories) -> Result<(T, Entry), CatalogError>,
     ) -> Result<T, CatalogError> {
-        for _ in 0..TRIES {
+        let mut turns = Turns::begin();
+        while turns.next().await {
             let mut tree = self.shared.categories.load().await?;
             let (made, entry) = change(&mut tree)?;
             tree.version = tree.version.saturating_add(1);

@@ -12,6 +12,7 @@ use super::{
         WriteProduct, prices_move, reprice,
     },
     store::{Revision, Taken},
+    turns::Turns,
     units::{opened, planned},
     view::{Audience, Levels, stamp},
 };
@@ -19,9 +20,6 @@ use crate::{
     audit::Actor, clock::Timestamp, http::IfMatch, id::ProductId, mongo::StoreError,
     problem::FieldError,
 };
-
-/// How often a write is tried again when another writer was faster.
-const TRIES: usize = 8;
 
 /// A product as written, with its stock.
 pub(super) type Written = (Product, Levels);
@@ -36,17 +34,19 @@ impl Catalog {
         written: WriteProduct,
         by: Actor,
     ) -> Result<Written, CatalogError> {
-        let tree = self.shared.categories.load().await?;
-        let mut draft = self.check(written).await?;
-        draft.follow_moves(&tree);
-        for _ in 0..TRIES {
+        let mut turns = Turns::begin();
+        while turns.next().await {
+            let tree = self.shared.categories.load().await?;
+            let (mut draft, product_type) = self.check(written.clone()).await?;
+            draft.follow_moves(&tree);
             let slug = if let Some(wanted) = draft.wanted_slug() {
                 wanted.to_owned()
             } else {
                 let base = draft.derived_slug();
                 self.shared.products.free_slug(&base).await?
             };
-            let (mut product, plan) = draft.clone().create(slug, Timestamp::now());
+            let wanted = draft.wanted_slug().is_some();
+            let (mut product, plan) = draft.create(slug, Timestamp::now());
             let levels = opened(&plan);
             product.stock_stamp = stamp(&product, &levels, Audience::Public);
             let made = Revision {
@@ -55,11 +55,14 @@ impl Catalog {
                 ended: Vec::new(),
                 entry: created_entry(by, &product, &plan.opened),
                 step: None,
+                joins: joined(None, product_type),
             };
             match self.shared.products.revise(made).await? {
-                Ok(_) => {}
+                Ok(true) => {}
+                // Its type has been removed since it was read.
+                Ok(false) => continue,
                 // Another writer took the slug that was free a moment ago.
-                Err(Taken::Slug) if draft.wanted_slug().is_none() => continue,
+                Err(Taken::Slug) if !wanted => continue,
                 Err(Taken::Slug) => return Err(CatalogError::SlugTaken),
                 Err(Taken::Sku) => return Err(CatalogError::SkuTaken),
             }
@@ -99,11 +102,13 @@ impl Catalog {
         write: impl Fn(&Product) -> Result<WriteProduct, CatalogError>,
         step: impl Fn(&Product, &Product) -> Result<Option<BulkStep>, CatalogError>,
     ) -> Result<Written, CatalogError> {
-        for _ in 0..TRIES {
+        let turn = self.shared.lines.stand(id).await;
+        let mut turns = Turns::begin();
+        while turns.next().await {
             let old = self.find(id).await?;
             expect(&condition, old.version)?;
             let tree = self.shared.categories.load().await?;
-            let mut draft = self.check(write(&old)?).await?;
+            let (mut draft, product_type) = self.check(write(&old)?).await?;
             draft.follow_moves(&tree);
             let slug = draft.wanted_slug().unwrap_or(&old.slug).to_owned();
             let (product, plan) = draft
@@ -113,11 +118,14 @@ impl Catalog {
             let levels = self.shared.stock.levels(&variants).await?;
             let planned = planned(&levels, &plan)?;
             let step = step(&old, &product)?;
-            if let Some(product) = self.store(product, &old, &planned, by, step).await? {
+            let joins = joined(Some(&old), product_type);
+            let stored = self.store(product, &old, &planned, by, (step, joins));
+            if let Some(product) = stored.await? {
                 let levels = self.set_stock(&product, &plan, &levels, by).await;
                 self.shared
                     .live
                     .product_changed(&product, levels.as_ref().ok());
+                drop(turn);
                 return self.settled((product, levels?), &tree, by).await;
             }
         }
@@ -134,7 +142,9 @@ impl Catalog {
         condition: IfMatch,
         by: Actor,
     ) -> Result<Product, CatalogError> {
-        for _ in 0..TRIES {
+        let _turn = self.shared.lines.stand(id).await;
+        let mut turns = Turns::begin();
+        while turns.next().await {
             let old = self.find(id).await?;
             expect(&condition, old.version)?;
             if old.status == Status::Archived {
@@ -147,7 +157,8 @@ impl Catalog {
                 ..old.clone()
             };
             let levels = self.levels(&product).await?;
-            if let Some(product) = self.store(product, &old, &levels, by, None).await? {
+            let stored = self.store(product, &old, &levels, by, (None, None));
+            if let Some(product) = stored.await? {
                 self.shared.live.product_changed(&product, Some(&levels));
                 return Ok(product);
             }
@@ -170,11 +181,14 @@ impl Catalog {
     }
 
     /// Checks a written product against its type as it stands in the database now.
-    pub(super) async fn check(&self, written: WriteProduct) -> Result<ProductDraft, CatalogError> {
+    pub(super) async fn check(
+        &self,
+        written: WriteProduct,
+    ) -> Result<(ProductDraft, Arc<ProductType>), CatalogError> {
         let product_type = self.type_of(written.product_type.as_deref()).await?;
         let schema = self.schema_of(&product_type)?;
-        ProductDraft::check(written, &product_type, &schema, self.shared.currency)
-            .map_err(CatalogError::Invalid)
+        let draft = ProductDraft::check(written, &product_type, &schema, self.shared.currency);
+        Ok((draft.map_err(CatalogError::Invalid)?, product_type))
     }
 
     async fn type_of(&self, name: Option<&str>) -> Result<Arc<ProductType>, CatalogError> {
@@ -190,14 +204,14 @@ impl Catalog {
     }
 
     /// Stores `product` over `old`, with what is written down of it; `None` where another writer was
-    /// faster.
+    /// faster, or the type that it joins is gone.
     async fn store(
         &self,
         mut product: Product,
         old: &Product,
         levels: &Levels,
         by: Actor,
-        step: Option<BulkStep>,
+        (step, joins): (Option<BulkStep>, Option<Arc<ProductType>>),
     ) -> Result<Option<Product>, CatalogError> {
         product.stock_stamp = stamp(&product, levels, Audience::Public);
         let ended = self.reprice(old, &mut product).await?;
@@ -207,6 +221,7 @@ impl Catalog {
             entry: product_entry(by, Some(old), &product, step.as_ref().map(BulkStep::job)),
             product,
             step,
+            joins,
         };
         let product = revision.product.clone();
         match self.shared.products.revise(revision).await? {
@@ -254,7 +269,13 @@ impl Catalog {
     }
 }
 
-fn expect(condition: &IfMatch, present: u64) -> Result<(), CatalogError> {
+/// The type that a product comes to have by its next version; `None` where it has it already.
+fn joined(old: Option<&Product>, product_type: Arc<ProductType>) -> Option<Arc<ProductType>> {
+    let had = old.is_some_and(|old| old.product_type == product_type.id);
+    (!had).then_some(product_type)
+}
+
+pub(super) fn expect(condition: &IfMatch, present: u64) -> Result<(), CatalogError> {
     if condition.allows(present) {
         Ok(())
     } else {

@@ -275,6 +275,8 @@ fn see(change: &Change) -> Seen {
             see_stock(change, VariantId::from_object_id(*id)).unwrap_or(Seen::Nothing)
         }
         (CATEGORIES, _) => Seen::Categories,
+        // Types are replaced whole; what is updated is that a product has joined one.
+        (PRODUCT_TYPES, _) if change.kind == ChangeKind::Updated => Seen::Nothing,
         (PRODUCT_TYPES, Bson::String(id)) => id.parse().map_or(Seen::Nothing, Seen::Type),
         _ => Seen::Nothing,
     }

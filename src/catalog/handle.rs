@@ -16,6 +16,7 @@ use super::{
     live::{Live, TypeTable},
     model::{Categories, Product, Schemas, Status},
     store::{CategoryTrees, Prices, ProductTypes, Products, ShownProducts, StockMoves},
+    turns::Lines,
     view::{Audience, Encoded, Levels, Shelved},
 };
 use crate::{
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     pub(super) stopping: Arc<AtomicBool>,
     pub(super) stock: Stock,
     pub(super) schemas: Schemas,
+    /// Where this node's writers of one product wait for each other.
+    pub(super) lines: Lines,
     pub(super) live: Arc<Live>,
     pub(super) currency: Currency,
     /// What caches may do with public answers.
@@ -113,6 +116,7 @@ impl Catalog {
                 stopping: Arc::default(),
                 stock: stock.clone(),
                 schemas: Schemas::default(),
+                lines: Lines::default(),
                 live,
                 currency: config.store.currency,
                 cache_control: cache_control(&config.catalog),

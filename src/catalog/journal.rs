@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     StockLevel,
     model::{Product, ProductType, Status, WriteProduct},
+    stock::Booked,
     store::StockMove,
     view::Levels,
 };
@@ -84,21 +85,25 @@ pub(super) fn recount_entry(
     (!counted.is_empty()).then_some(entry)
 }
 
-/// A movement of stock.
-pub(super) fn stock_entry(product: &Product, moved: &StockMove, level: StockLevel) -> Entry {
+/// A movement of stock, as the variant stood before and after it.
+pub(super) fn stock_entry(product: &Product, moved: &StockMove, booked: Booked) -> Entry {
+    let Booked { before, after } = booked;
     let mut changes = Changes::default();
-    let told = [("delta", moved.delta), ("onHand", moved.on_hand)];
-    for (name, units) in told {
-        if let Some(units) = units {
-            let pointer = format!("/variants/{}/stock/{name}", moved.variant);
-            changes.note(&pointer, None, Some(&json!(units)));
-        }
+    if let Some(units) = moved.delta {
+        let pointer = format!("/variants/{}/stock/delta", moved.variant);
+        changes.note(&pointer, None, Some(&json!(units)));
+    } else {
+        let units = |level: StockLevel| level.available.saturating_add(level.reserved);
+        note_units(
+            &mut changes,
+            moved.variant,
+            Some(units(before)),
+            units(after),
+        );
     }
     let pointer = format!("/variants/{}/stock/available", moved.variant);
-    let before = moved
-        .delta
-        .map(|delta| json!(moved.available.saturating_sub(delta)));
-    changes.note(&pointer, before.as_ref(), Some(&json!(level.available)));
+    let free = |level: StockLevel| json!(level.available);
+    changes.note(&pointer, Some(&free(before)), Some(&free(after)));
     let subject = (
         Subject::Product,
         product.id.to_string(),

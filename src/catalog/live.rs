@@ -56,6 +56,7 @@ fn declarations(product_type: &ProductType) -> Arc<TypeFields> {
             unit: field.unit.clone(),
             filterable: field.filterable,
             searchable: field.searchable,
+            numeric: product_type.may_hold_numbers(name),
         };
         (name.clone(), declared)
     });
@@ -326,6 +327,9 @@ impl Live {
 /// A product in the index's own form.
 fn indexed(product: Product, fields: Arc<TypeFields>, available: u32) -> IndexedProduct {
     let skus = product.skus().into_iter().map(str::to_owned).collect();
+    let price = product.price.amount;
+    let prices = product.variants.iter().map(|variant| variant.price.amount);
+    let dearer = prices.filter(|dearer| *dearer > price).collect();
     let variants = product.variants.into_iter();
     IndexedProduct {
         id: product.id,
@@ -336,7 +340,8 @@ fn indexed(product: Product, fields: Arc<TypeFields>, available: u32) -> Indexed
         brand: product.brand,
         fields,
         categories: product.categories,
-        price: product.price.amount,
+        price,
+        dearer,
         created_at: product.created_at,
         active: product.status == Status::Active,
         available,

@@ -32,6 +32,7 @@ mod stock;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod type_editor;
 mod units;
 mod view;

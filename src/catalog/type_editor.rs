@@ -1,6 +1,6 @@
 //! Writing product types. A change that present products would break is refused, and names them: nothing
 //! is rewritten silently. The check reads every product of the type; a product written at the same
-//! moment is checked against the type it found.
+//! moment is checked against the type it found. No product comes to have a type that is being removed.
 
 use std::{
     cmp::Reverse,
@@ -12,10 +12,12 @@ use futures_util::TryStreamExt;
 
 use super::{
     Catalog, CatalogError,
+    editor::expect,
     error::{Offender, TypeFault, TypeReport},
     journal::type_entry,
     model::{Product, ProductType, Schema, TypeId, WriteProductType, check_type},
     store::TypeChange,
+    turns::Turns,
 };
 use crate::{
     audit::{Action, Actor},
@@ -110,11 +112,7 @@ impl Catalog {
         written: WriteProductType,
     ) -> Result<(Arc<ProductType>, Arc<ProductType>), CatalogError> {
         let old = self.changeable_type(id).await?;
-        if !condition.allows(old.version) {
-            return Err(CatalogError::Stale {
-                present: old.version,
-            });
-        }
+        expect(&condition, old.version)?;
         if written
             .id
             .as_ref()
@@ -133,9 +131,33 @@ impl Catalog {
     /// Removes a product type that no product has.
     ///
     /// # Errors
-    /// `TypeNotFound`, `TypeBuiltIn`, `TypeInUse`.
-    pub(super) async fn delete_type(&self, id: &TypeId, by: Actor) -> Result<(), CatalogError> {
-        let old = self.changeable_type(id).await?;
+    /// `TypeNotFound`, `TypeBuiltIn`, `Stale`, `TypeInUse`.
+    pub(super) async fn delete_type(
+        &self,
+        id: &TypeId,
+        condition: IfMatch,
+        by: Actor,
+    ) -> Result<(), CatalogError> {
+        let mut turns = Turns::begin();
+        while turns.next().await {
+            let old = self.changeable_type(id).await?;
+            expect(&condition, old.version)?;
+            let report = self.in_the_way(id).await?;
+            if report.broken > 0 {
+                return Err(CatalogError::TypeInUse(Box::new(report)));
+            }
+            let entry = type_entry(by, Action::Deleted, Some(&old), None);
+            let delete = TypeChange::Delete(id.clone(), old.version);
+            if self.shared.types.change(delete, entry).await? {
+                self.shared.live.type_removed(id);
+                return Ok(());
+            }
+        }
+        Err(CatalogError::Contended)
+    }
+
+    /// The products that have a type.
+    async fn in_the_way(&self, id: &TypeId) -> Result<TypeReport, CatalogError> {
         let mut products = self.shared.products.of_type(id).await?;
         let mut report = TypeReport::default();
         while let Some(product) = products.try_next().await? {
@@ -145,16 +167,7 @@ impl Catalog {
                 report.products.push(offender(&product, Vec::new()));
             }
         }
-        if report.broken > 0 {
-            return Err(CatalogError::TypeInUse(Box::new(report)));
-        }
-        let entry = type_entry(by, Action::Deleted, Some(&old), None);
-        let delete = TypeChange::Delete(id.clone());
-        if !self.shared.types.change(delete, entry).await? {
-            return Err(CatalogError::TypeNotFound);
-        }
-        self.shared.live.type_removed(id);
-        Ok(())
+        Ok(report)
     }
 
     /// The type of that id, as it stands in the database.
@@ -176,7 +189,7 @@ impl Catalog {
     /// The compiled schema of a type that is stored.
     pub(super) fn schema_of(
         &self,
-        product_type: &ProductType,
+        product_type: &Arc<ProductType>,
     ) -> Result<Arc<Schema>, CatalogError> {
         self.shared.schemas.of(product_type).map_err(|broken| {
             let reason = format!("schema of {}: {broken}", product_type.id);

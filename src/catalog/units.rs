@@ -8,6 +8,7 @@ use super::{
     Catalog, CatalogError, StockLevel,
     journal::{on_hand, recount_entry, stock_entry},
     model::{MAX_ON_HAND, Product, StockPlan},
+    stock::Booked,
     store::StockMove,
     view::Levels,
 };
@@ -46,7 +47,8 @@ impl Catalog {
     ) -> Result<StockLevel, CatalogError> {
         let product = self.find(id).await?;
         let variant = chosen_variant(&product, variant)?;
-        let level = self.book(id, variant, change).await?;
+        let booked = self.book(id, variant, change).await?;
+        let level = booked.after;
         self.shared
             .live
             .stock_changed(variant, Some(id), level.available);
@@ -66,7 +68,7 @@ impl Catalog {
             at: Timestamp::now(),
         };
         self.shared.moves.insert(&entry).await?;
-        let told = stock_entry(&product, &entry, level);
+        let told = stock_entry(&product, &entry, booked);
         self.shared.audit.write(&told).await?;
         Ok(level)
     }
@@ -76,7 +78,7 @@ impl Catalog {
         product: ProductId,
         variant: VariantId,
         change: StockChange,
-    ) -> Result<StockLevel, CatalogError> {
+    ) -> Result<Booked, CatalogError> {
         let stock = &self.shared.stock;
         let present = stock.levels(&[variant]).await?.remove(&variant);
         let present = if let Some(level) = present {
@@ -99,7 +101,7 @@ impl Catalog {
             StockChange::OnHand(units) => stock.set_on_hand(variant, units).await?,
         };
         match booked {
-            Some(level) => Ok(level),
+            Some(booked) => Ok(booked),
             None => Err(self.held(variant).await?),
         }
     }
@@ -152,7 +154,7 @@ impl Catalog {
         let mut fault = None;
         for outcome in outcomes {
             match outcome {
-                Ok((variant, Some(level))) => {
+                Ok((variant, Some(Booked { after: level, .. }))) => {
                     counted.push((variant, level.available.saturating_add(level.reserved)));
                 }
                 // Holds may have come since they were looked at.

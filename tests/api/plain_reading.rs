@@ -56,7 +56,8 @@ struct Shop {
 }
 
 struct Product {
-    price: i64,
+    /// What its variants cost, ascending.
+    prices: Vec<i64>,
     values: Vec<usize>,
 }
 
@@ -143,9 +144,15 @@ impl Shop {
                 self.lay_out(kind, &value, axis, &mut own);
             }
         }
-        let price = product.get_document("price").unwrap();
+        let price = |variant: &Bson| {
+            let price = variant.as_document().unwrap().get_document("price");
+            price.unwrap().get_i64("amount").unwrap()
+        };
+        let variants = product.get_array("variants").unwrap();
+        let mut prices: Vec<i64> = variants.iter().map(price).collect();
+        prices.sort_unstable();
         self.products.push(Product {
-            price: price.get_i64("amount").unwrap(),
+            prices,
             values: own.into_iter().collect(),
         });
     }
@@ -250,6 +257,13 @@ impl Question {
                 continue;
             }
             let parameter = &shop.parameters[*name];
+            // A bound for products of other types: the rules of the index have that by themselves.
+            let stem = [".min", ".max"]
+                .iter()
+                .find_map(|end| parameter.strip_suffix(end));
+            if stem.is_some_and(|stem| shop.names.contains_key(stem)) {
+                continue;
+            }
             if let Leaf::Number(number) = leaf
                 && dice.random_bool(0.5)
             {
@@ -268,7 +282,8 @@ impl Question {
             }
         }
         if dice.random_bool(0.3) {
-            asked.prices = Some(((like.price - 20_000).max(0), like.price + 20_000));
+            let price = like.prices[0];
+            asked.prices = Some(((price - 20_000).max(0), price + 20_000));
         }
         asked
     }
@@ -342,8 +357,11 @@ impl<'a> Found<'a> {
                 .iter()
                 .filter(|(_, values)| !product.values.iter().any(|value| values.contains(value)));
             let mut failed: Vec<&str> = failed.map(|(parameter, _)| *parameter).collect();
-            let dear = |(min, max): (i64, i64)| product.price < min || product.price > max;
-            if asked.prices.is_some_and(dear) {
+            let other = |(min, max): (i64, i64)| {
+                let mut prices = product.prices.iter();
+                !prices.any(|price| (min..=max).contains(price))
+            };
+            if asked.prices.is_some_and(other) {
                 failed.push("price");
             }
             match failed.as_slice() {
@@ -407,8 +425,11 @@ impl<'a> Found<'a> {
         }
         for (parameter, facet) in shown {
             if parameter == "price" {
-                let prices = self.within("price").map(|product| product.price);
-                let range = (prices.clone().min(), prices.max());
+                let products = self.within("price");
+                let prices: Vec<i64> = products
+                    .flat_map(|product| product.prices.clone())
+                    .collect();
+                let range = (prices.iter().min().copied(), prices.into_iter().max());
                 assert_eq!(
                     (facet["min"].as_i64(), facet["max"].as_i64()),
                     range,

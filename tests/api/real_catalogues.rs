@@ -279,7 +279,7 @@ async fn the_catalogue_without_identifiers_keeps_one_of_each() {
     }
     let fast = products
         .count_documents(each(
-            doc! { "type": "memory", "attributes.speed.mhz": { "$gte": 6_000 } },
+            doc! { "type": "pcparts-memory", "attributes.speed.mhz": { "$gte": 6_000 } },
         ))
         .await;
     assert!(
@@ -300,7 +300,7 @@ async fn the_catalogue_without_identifiers_keeps_one_of_each() {
         .unwrap();
     assert_eq!(invisible, 0);
     let dearest = products
-        .find_one(each(doc! { "type": "ups" }))
+        .find_one(each(doc! { "type": "pcparts-ups" }))
         .sort(doc! { "price.amount": -1 })
         .await
         .unwrap()
@@ -321,7 +321,7 @@ async fn the_catalogue_without_identifiers_keeps_one_of_each() {
         .await
         .unwrap();
     listed(&guest, "limit=1", on_sale).await;
-    sell_one(&shop, "type=cpu").await;
+    sell_one(&shop, "type=pcparts-cpu").await;
     let again = import(&shop, "pcparts-prices.jsonl.gz", "pcparts");
     assert_eq!(
         (again.count("created"), again.count("updated")),

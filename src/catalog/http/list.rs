@@ -41,17 +41,18 @@ struct ListParams {
     category: Option<Vec<String>>,
     /// Brands, repeated for several.
     brand: Option<Vec<String>>,
-    /// Least price in minor units.
+    /// Least price in minor units: products of which any variant costs that or more.
     #[param(rename = "minPrice", minimum = 0)]
     min_price: Option<i64>,
-    /// Greatest price in minor units.
+    /// Greatest price in minor units: with the least, products of which any variant lies between.
     #[param(rename = "maxPrice", minimum = 0)]
     max_price: Option<i64>,
     /// Only what can be bought now, or only what cannot.
     #[param(rename = "inStock")]
     in_stock: Option<bool>,
     /// The value of a declared attribute, for any name in the place of `<name>`; repeated for several.
-    /// Numbers have bounds: `attr.<name>.min`, `attr.<name>.max`.
+    /// Numbers have bounds: `attr.<name>.min`, `attr.<name>.max`. Where a type declares an attribute of such a
+    /// whole name (`memory.max`), its products are compared with that, those of other types with the bound.
     #[param(rename = "attr.<name>")]
     attributes: Option<Vec<String>>,
     /// `relevance` (with `q`), `price`, `-price`, `name`, `-createdAt`.

@@ -18,13 +18,16 @@ use crate::{
         import::infer_from_lines,
         model::{InvalidTypeId, ProductType, TypeId, WriteProductType},
     },
-    http::{Body, IfMatch, Params, etag, invalid_parameter, read_at_most},
+    http::{Body, IfMatch, Params, invalid_parameter, not_modified, read_at_most},
     page::{Limit, Page, cut, decode_cursor},
     problem::{Code, Problem, ProblemBody},
 };
 
 /// The name of the list, which its cursors carry.
 const LIST: &str = "product-types";
+
+/// How a type may be kept: it is asked for each time whether it is still so.
+const REVALIDATED: &str = "public, no-cache";
 
 /// The most bytes of data that a type is made from.
 const MAX_SAMPLE: usize = 8 * 1024 * 1024;
@@ -50,10 +53,16 @@ fn parsed(id: &str) -> Result<TypeId, CatalogError> {
     id.parse().map_err(|_invalid| CatalogError::TypeNotFound)
 }
 
+/// The tag of a version of this very type: another one may be made under its id.
+fn tag(product_type: &ProductType) -> String {
+    let (version, made) = (product_type.version, product_type.created_at.millis());
+    format!("\"{version}.{made:x}\"")
+}
+
 fn shown(mut response: HttpResponseBuilder, product_type: &ProductType) -> HttpResponse {
     response
-        .insert_header((ETAG, etag(product_type.version)))
-        .insert_header((CACHE_CONTROL, "public, no-cache"))
+        .insert_header((ETAG, tag(product_type)))
+        .insert_header((CACHE_CONTROL, REVALIDATED))
         .json(product_type)
 }
 
@@ -94,14 +103,23 @@ pub(super) async fn list_types(
 /// Shows a product type.
 #[utoipa::path(tag = "product types", params(("id" = String, Path)), responses(
     (status = OK, body = ProductType, headers(("ETag" = String))),
+    (status = NOT_MODIFIED, description = "The client has it (`If-None-Match`)"),
     (status = NOT_FOUND, body = ProblemBody),
 ))]
 #[get("/api/product-types/{id}")]
 pub(super) async fn read_type(
+    request: HttpRequest,
     id: web::Path<String>,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
     let product_type = catalog.find_type(&parsed(&id)?).await?;
+    let tag = tag(&product_type);
+    if not_modified(request.headers(), &tag) {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((ETAG, tag))
+            .insert_header((CACHE_CONTROL, REVALIDATED))
+            .finish());
+    }
     Ok(shown(HttpResponse::Ok(), &product_type))
 }
 
@@ -256,21 +274,28 @@ pub(super) async fn infer_type(
 }
 
 /// Removes a product type that no product has.
-#[utoipa::path(tag = "product types", params(("id" = String, Path)), security(("bearer" = [])), responses(
+#[utoipa::path(tag = "product types",
+    params(
+        ("id" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The tag of the version to be removed"),
+    ),
+    security(("bearer" = [])), responses(
     (status = NO_CONTENT),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody),
     (status = CONFLICT, body = ProblemBody, description = "`product_type_in_use` with `products`; `conflict` for the built-in type"),
+    (status = PRECONDITION_FAILED, body = ProblemBody),
 ))]
 #[delete("/api/product-types/{id}")]
 pub(super) async fn delete_type(
     Staff(principal): Staff,
     id: web::Path<String>,
+    condition: IfMatch,
     catalog: web::Data<Catalog>,
 ) -> Result<HttpResponse, Problem> {
     catalog
-        .delete_type(&parsed(&id)?, Actor::User(principal.user))
+        .delete_type(&parsed(&id)?, condition, Actor::User(principal.user))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

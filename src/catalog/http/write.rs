@@ -109,6 +109,8 @@ pub(super) async fn replace_product(
 
 /// Changes members of a product (JSON Merge Patch, RFC 7396): `null` removes, objects are merged,
 /// lists are replaced.
+///
+/// A patch of `price` moves the variants that cost what the product cost too, unless it names `variants`.
 #[utoipa::path(tag = "products",
     request_body(content = Object, content_type = "application/merge-patch+json", description = "Members of a product to set, `null` for those to remove; `application/json` is taken too"),
     params(

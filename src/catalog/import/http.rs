@@ -131,7 +131,9 @@ impl Jobs for Importer {
 /// Rows are upserted by SKU. A bad row is reported and the rest goes on. The file is kept until the import
 /// is over: where the node that runs it is gone, another goes on after its last batch. Sending a file whose
 /// import is under way finds that import. With `dryRun=true` nothing is written, and `differences` tells what
-/// would be. Without `mapping`, rows have the shop's own shape, as the export writes them.
+/// would be. Without `mapping`, rows have the shop's own shape, as the export writes them; a column that a CSV
+/// does not have leaves present products as they are, an empty cell empties. A row that names a slug or a SKU
+/// of another product is refused.
 #[utoipa::path(
     tag = "catalogue",
     security(("bearer" = [])),

@@ -5,6 +5,7 @@
 //! on. Memory is bounded by a few batches of rows, whatever the file's size.
 
 mod batch;
+mod claims;
 mod csv_rows;
 mod export;
 mod files;
@@ -22,6 +23,7 @@ mod unpack;
 mod values;
 
 use std::{
+    collections::HashMap,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -44,12 +46,12 @@ use self::{
     infer::Inference,
     jobs::{Jobs, KEPT_DIFFERENCES, KEPT_LINES},
     map::Brands,
-    prepare::{Batch, Reading, file_digest, prepare, survey},
+    prepare::{Batch, Checks, Reading, file_digest, prepare, survey},
 };
 use super::{
-    model::{ProductType, TypeId, Types, WriteProductType, check_type},
+    model::{Product, ProductType, TypeId, Types, WriteProductType, check_type},
     stock::Stock,
-    store::{CategoryTrees, Prices, ProductTypes, Products},
+    store::{CategoryTrees, Prices, ProductTypes, Products, TypeDoor},
 };
 use crate::{
     audit::{Actor, Audit},
@@ -131,6 +133,7 @@ pub enum ImportError {
 pub struct Importer {
     products: Products,
     types: ProductTypes,
+    door: TypeDoor,
     stock: Stock,
     prices: Prices,
     categories: CategoryTrees,
@@ -147,6 +150,7 @@ impl Importer {
         Self {
             products: Products::new(mongo),
             types: ProductTypes::new(mongo),
+            door: TypeDoor::new(mongo),
             stock: Stock::new(mongo),
             prices: Prices::new(mongo),
             categories: CategoryTrees::new(mongo),
@@ -264,10 +268,12 @@ impl Importer {
         reading.brands = Arc::new(brands);
         let types = self.types_with(inference, plan.dry_run).await?;
         let (sender, mut batches) = mpsc::channel(AHEAD);
+        let checks = Checks::new(&reading, &types);
         let (path, done) = (plan.path.clone(), job.rows_done);
         let reader = blocking(move || prepare(&path, &reading, &types, done, &sender));
         let writer = Writer {
             products: self.products.clone(),
+            types: self.door.clone(),
             stock: self.stock.clone(),
             prices: self.prices.clone(),
             categories: self.categories.clone(),
@@ -282,8 +288,9 @@ impl Importer {
             None => None,
         };
         let reader = actix_web::rt::spawn(reader);
-        while let Some(batch) = batches.recv().await {
+        while let Some(mut batch) = batches.recv().await {
             let bytes = batch.bytes;
+            self.complete(&checks, &mut batch).await?;
             let lines = Self::take(&writer, batch, job).await?;
             if let Some(report) = &mut report {
                 for line in &lines {
@@ -354,6 +361,24 @@ impl Importer {
             }));
         }
         Ok(types)
+    }
+
+    /// Completes the rows that say a part of a product only, from the products as they stand.
+    async fn complete(&self, checks: &Checks, batch: &mut Batch) -> Result<(), StoreError> {
+        let parts = std::mem::take(&mut batch.parts);
+        let skus: Vec<&str> = parts.iter().map(|part| part.sku.as_str()).collect();
+        if skus.is_empty() {
+            return Ok(());
+        }
+        let present = self.products.by_skus(&skus).await?.into_iter();
+        let present: HashMap<String, Product> = present
+            .map(|product| (product.sku.clone(), product))
+            .collect();
+        for part in parts {
+            let product = present.get(&part.sku);
+            checks.complete(part, product, batch);
+        }
+        Ok(())
     }
 
     /// Writes a batch and counts it; every line of the report that it makes.

@@ -1,5 +1,6 @@
 //! The shop's own shape as CSV, one row a product, both ways without loss. Texts, prices and counts stand in
-//! plain cells; what has a structure stands in its cell as JSON.
+//! plain cells; what has a structure stands in its cell as JSON. An empty cell says that there is nothing; a
+//! column that a file does not have says nothing, and leaves a present product as it is.
 
 use serde_json::{Map, Value, json};
 
@@ -74,6 +75,34 @@ pub(super) fn cells(product: &WriteProduct) -> Result<Vec<String>, serde_json::E
 fn major(price: Money) -> String {
     let shown = price.to_string();
     shown.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// Whether the row's file has every column that says something of a product.
+pub(super) fn is_whole(row: &Value) -> bool {
+    telling().all(|column| row.get(column).is_some())
+}
+
+/// The columns that say something of a product.
+fn telling() -> impl Iterator<Item = &'static str> {
+    COLUMNS.into_iter().filter(|column| *column != "currency")
+}
+
+/// A row as the members of a patch: `null` for an empty cell, nothing for a column that is not there.
+///
+/// # Errors
+/// Names the cell that cannot be read.
+pub(super) fn patch_of(
+    line: u64,
+    row: &Value,
+    shop: Currency,
+) -> Result<Map<String, Value>, RowFault> {
+    let said = product_of(line, row, shop)?;
+    let members = telling().filter_map(|column| {
+        row.get(column)?;
+        let member = said.get(column).cloned().unwrap_or(Value::Null);
+        Some((column.to_owned(), member))
+    });
+    Ok(members.collect())
 }
 
 /// A row of such a file as the JSON of a written product.

@@ -8,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::{
-    super::model::{ProductDraft, Schemas, Source, Types, WriteProduct},
+    super::model::{PatchProduct, Product, ProductDraft, Schemas, Source, Types, WriteProduct},
     batch::Prepared,
     infer::Inference,
     map::{Brands, Mapped, map_row},
@@ -46,11 +46,37 @@ pub(super) struct Reading {
 pub(super) struct Batch {
     pub(super) rows: u64,
     pub(super) prepared: Vec<Prepared>,
+    /// Rows that say a part of a product only.
+    pub(super) parts: Vec<Part>,
     pub(super) faults: Vec<RowFault>,
     pub(super) notes: Vec<ReportLine>,
     pub(super) repeated: u64,
     /// Bytes of the file that are behind it.
     pub(super) bytes: u64,
+}
+
+/// A row of a file that does not have every column: what it says, for a product that may be there or not.
+pub(super) struct Part {
+    line: u64,
+    /// The product's SKU.
+    pub(super) sku: String,
+    members: Map<String, Value>,
+    row: Value,
+}
+
+/// What is found in a row.
+enum Found {
+    Whole(Box<Mapped>),
+    Part(Part),
+}
+
+impl Found {
+    fn sku(&self) -> &str {
+        match self {
+            Self::Whole(mapped) => &mapped.product.sku,
+            Self::Part(part) => &part.sku,
+        }
+    }
 }
 
 /// Counts the bytes that were read through it.
@@ -141,21 +167,19 @@ pub(super) fn prepare(
         read: Arc::clone(&read),
     };
     let mut rows = Rows::open(file, reading.format)?;
-    let (schemas, mut seen) = (Schemas::default(), HashSet::<[u8; 8]>::new());
+    let (checks, mut seen) = (Checks::new(reading, types), HashSet::<[u8; 8]>::new());
     let (mut batch, mut number) = (Batch::default(), 0_u64);
     while let Some(row) = rows.next()? {
         number += 1;
         let look = Look {
-            reading,
-            types,
-            schemas: &schemas,
+            checks: &checks,
             write: number > done,
         };
         look.at(row, &mut seen, &mut batch);
         if number > done {
             batch.rows += 1;
         }
-        if batch.prepared.len() >= BATCH || batch.rows >= MAX_ROWS {
+        if batch.prepared.len() + batch.parts.len() >= BATCH || batch.rows >= MAX_ROWS {
             batch.bytes = read.load(std::sync::atomic::Ordering::Relaxed);
             if batches.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return Ok(());
@@ -170,9 +194,7 @@ pub(super) fn prepare(
 
 /// How one row is looked at.
 struct Look<'a> {
-    reading: &'a Reading,
-    types: &'a Types,
-    schemas: &'a Schemas,
+    checks: &'a Checks,
     /// Whether it is to be written, or was before the import was cut short.
     write: bool,
 }
@@ -182,22 +204,20 @@ impl Look<'_> {
         let line = row.line;
         match row
             .value
-            .and_then(|value| self.written(line, &value).map(|mapped| (mapped, value)))
+            .and_then(|value| Ok((self.checks.found(line, &value)?, value)))
         {
             Err(fault) if self.write => batch.faults.push(fault),
             Err(_reported_before) => {}
-            Ok((mapped, value)) => {
-                let first = seen.insert(short_digest(&mapped.product.sku));
+            Ok((found, value)) => {
+                let first = seen.insert(short_digest(found.sku()));
                 if !self.write {
                     return;
                 }
-                if first {
-                    self.check(line, mapped, &value, batch);
-                } else {
+                if !first {
                     batch.repeated += 1;
                     batch.notes.push(ReportLine {
                         line,
-                        sku: Some(mapped.product.sku),
+                        sku: Some(found.sku().to_owned()),
                         level: Level::Note,
                         code: "sku_repeated".into(),
                         fields: Vec::new(),
@@ -205,36 +225,96 @@ impl Look<'_> {
                             "an earlier row of this file has the SKU; this one is left out".into(),
                         ),
                     });
+                    return;
+                }
+                match found {
+                    Found::Whole(mapped) => self.checks.check(line, *mapped, &value, None, batch),
+                    Found::Part(part) => batch.parts.push(part),
                 }
             }
         }
     }
+}
 
-    /// The row as a product as it is written: through the mapping, or in the shop's own shape.
-    fn written(&self, line: u64, value: &Value) -> Result<Mapped, RowFault> {
-        let reading = self.reading;
-        if let Some(mapping) = &reading.mapping {
-            return map_row(mapping, &reading.brands, reading.currency, line, value);
+/// What rows are read and checked with.
+pub(super) struct Checks {
+    reading: Reading,
+    types: Types,
+    schemas: Schemas,
+}
+
+impl Checks {
+    /// Reads as `reading` says, for these types.
+    pub(super) fn new(reading: &Reading, types: &Types) -> Self {
+        Self {
+            reading: reading.clone(),
+            types: types.clone(),
+            schemas: Schemas::default(),
         }
-        let own;
-        let value = if reading.format == Format::Csv {
-            own = own_csv::product_of(line, value, reading.currency)?;
-            &own
-        } else {
-            value
-        };
-        let product: WriteProduct = serde_path_to_error::deserialize(value).map_err(|error| {
-            let field = error.path().to_string();
-            RowFault::new(line, "wrong_shape", &field, error.inner().to_string())
-        })?;
-        Ok(Mapped {
-            product,
-            type_name: String::new(),
-            notes: Notes::default(),
-        })
     }
 
-    fn check(&self, line: u64, mapped: Mapped, value: &Value, batch: &mut Batch) {
+    /// The row as a product as it is written: through the mapping, or in the shop's own shape.
+    fn found(&self, line: u64, value: &Value) -> Result<Found, RowFault> {
+        let reading = &self.reading;
+        if let Some(mapping) = &reading.mapping {
+            let mapped = map_row(mapping, &reading.brands, reading.currency, line, value);
+            return Ok(Found::Whole(Box::new(mapped?)));
+        }
+        if reading.format != Format::Csv {
+            return Ok(Found::Whole(Box::new(decoded(line, value)?)));
+        }
+        if own_csv::is_whole(value) {
+            let own = own_csv::product_of(line, value, reading.currency)?;
+            return Ok(Found::Whole(Box::new(decoded(line, &own)?)));
+        }
+        let members = own_csv::patch_of(line, value, reading.currency)?;
+        let Some(sku) = members.get("sku").and_then(Value::as_str) else {
+            let message = "a row names its product by the SKU";
+            return Err(RowFault::new(line, "wrong_shape", "sku", message));
+        };
+        Ok(Found::Part(Part {
+            line,
+            sku: sku.to_owned(),
+            members,
+            row: value.clone(),
+        }))
+    }
+
+    /// Checks a row that says a part only, over the product that is there; without one, what the row does
+    /// not say takes its default.
+    pub(super) fn complete(&self, part: Part, present: Option<&Product>, batch: &mut Batch) {
+        let form = match present {
+            None => {
+                let said = part.members.into_iter();
+                Ok(Value::Object(
+                    said.filter(|(_, value)| !value.is_null()).collect(),
+                ))
+            }
+            Some(product) => {
+                let mut over = product.clone();
+                if part.members.contains_key("attributes") {
+                    // A cell has all of them: they are replaced, not merged.
+                    over.attributes.clear();
+                }
+                PatchProduct::from(part.members).apply(&over)
+            }
+        };
+        let (line, version) = (part.line, present.map(|product| product.version));
+        let form = form.map_err(|faults| RowFault::of(line, &part.sku, faults));
+        match form.and_then(|form| decoded(line, &form).map_err(|fault| vec![fault])) {
+            Ok(mapped) => self.check(line, mapped, &part.row, version, batch),
+            Err(faults) => batch.faults.extend(faults),
+        }
+    }
+
+    fn check(
+        &self,
+        line: u64,
+        mapped: Mapped,
+        value: &Value,
+        completes: Option<u64>,
+        batch: &mut Batch,
+    ) {
         let sku = mapped.product.sku.clone();
         let source = Source {
             mapping: self
@@ -242,7 +322,7 @@ impl Look<'_> {
                 .mapping
                 .as_ref()
                 .map_or_else(|| "bodega".to_owned(), |m| m.name.clone()),
-            hash: hash(value, self.reading),
+            hash: hash(value, &self.reading),
         };
         let sets_stock = self
             .reading
@@ -279,13 +359,28 @@ impl Look<'_> {
                 batch.prepared.push(Prepared {
                     line,
                     draft,
+                    product_type,
                     source,
                     sets_stock,
+                    completes,
                 });
                 batch.notes.extend(note_lines(line, &sku, mapped.notes));
             }
         }
     }
+}
+
+/// The JSON of a written product, read strictly.
+fn decoded(line: u64, value: &Value) -> Result<Mapped, RowFault> {
+    let product: WriteProduct = serde_path_to_error::deserialize(value).map_err(|error| {
+        let field = error.path().to_string();
+        RowFault::new(line, "wrong_shape", &field, error.inner().to_string())
+    })?;
+    Ok(Mapped {
+        product,
+        type_name: String::new(),
+        notes: Notes::default(),
+    })
 }
 
 fn note_lines(line: u64, sku: &str, notes: Notes) -> impl Iterator<Item = ReportLine> {

@@ -1,6 +1,6 @@
 //! The products' numbers and what lists are sorted by.
 
-use std::{cmp::Ordering, hash::BuildHasher};
+use std::{cmp::Ordering, hash::BuildHasher, ops::RangeInclusive};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -128,6 +128,8 @@ pub(super) struct Row {
     pub(super) values: Packed,
     /// The words it has.
     pub(super) terms: Packed,
+    /// The prices of variants above its own, ascending.
+    pub(super) dearer: Box<[i64]>,
 }
 
 /// What lists are sorted by.
@@ -218,6 +220,22 @@ impl Docs {
     /// What lists are sorted by; only of products that exist.
     pub(super) fn keys(&self, doc: Doc) -> Option<&Keys> {
         self.keys.get(at(doc))
+    }
+
+    /// Whether any variant of the product has a price within `range`.
+    pub(super) fn has_price(&self, doc: Doc, range: &RangeInclusive<i64>) -> bool {
+        let own = self.keys(doc).map(|keys| keys.price);
+        let dearer = self.row(doc).map(|row| row.dearer.iter());
+        own.iter()
+            .chain(dearer.into_iter().flatten())
+            .any(|price| range.contains(price))
+    }
+
+    /// What the product's cheapest and its dearest variant cost.
+    pub(super) fn prices(&self, doc: Doc) -> Option<(i64, i64)> {
+        let least = self.keys(doc)?.price;
+        let greatest = self.row(doc)?.dearer.last();
+        Some((least, greatest.copied().unwrap_or(least)))
     }
 
     pub(super) fn row(&self, doc: Doc) -> Option<&Row> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use roaring::RoaringBitmap;
 
 use super::{
+    product::TypeFields,
     query::{SearchQuery, pointer},
     state::State,
     value::Number,
@@ -49,7 +50,7 @@ impl<'a> Filters<'a> {
     /// # Errors
     /// 422 at each attribute that no type declares filterable and each bound that is no number.
     pub(super) fn new(
-        state: &State,
+        state: &'a State,
         query: &'a SearchQuery,
         base: RoaringBitmap,
     ) -> Result<Self, Problem> {
@@ -154,53 +155,61 @@ impl<'a> Filters<'a> {
 
 fn priced(state: &State, query: &SearchQuery, base: &RoaringBitmap) -> RoaringBitmap {
     let range = query.min_price.unwrap_or(i64::MIN)..=query.max_price.unwrap_or(i64::MAX);
-    let priced = |doc: &u32| {
-        state
-            .docs
-            .keys(*doc)
-            .is_some_and(|keys| range.contains(&keys.price))
-    };
+    let priced = base.iter().filter(|doc| state.docs.has_price(*doc, &range));
     // Ascending already, so that nothing is refused.
-    RoaringBitmap::from_sorted_iter(base.iter().filter(priced)).unwrap_or_default()
+    RoaringBitmap::from_sorted_iter(priced).unwrap_or_default()
+}
+
+/// Which bound of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Least,
+    Greatest,
 }
 
 /// What a parameter `attr.…` asks of which path.
 enum Asked<'a> {
-    Values(&'a str),
-    AtLeast(&'a str),
-    AtMost(&'a str),
+    /// Any of its values.
+    Values,
+    /// A bound of the path's numbers, but of the products of these types: they declare an attribute of the
+    /// parameter's whole name.
+    Bound(&'a str, End, Vec<&'a String>),
 }
 
-impl<'a> Asked<'a> {
-    const fn path(&self) -> &'a str {
-        match self {
-            Self::Values(path) | Self::AtLeast(path) | Self::AtMost(path) => path,
-        }
-    }
+/// One bound of a path.
+struct Bound {
+    number: Number,
+    /// The products that are compared with the parameter's whole name instead.
+    exact: RoaringBitmap,
+    /// Those of them that have the value.
+    having: RoaringBitmap,
 }
 
 /// Bounds and values asked of one path.
 #[derive(Default)]
 struct Wanted<'a> {
     values: Option<&'a BTreeSet<String>>,
-    min: Option<Number>,
-    max: Option<Number>,
+    min: Option<Bound>,
+    max: Option<Bound>,
 }
 
 fn attribute_filters<'a>(
-    state: &State,
+    state: &'a State,
     query: &'a SearchQuery,
 ) -> Result<Vec<Filter<'a>>, Problem> {
     let mut wanted: Vec<(&'a str, Wanted<'a>)> = Vec::new();
     let mut errors = Vec::new();
     for (name, values) in &query.attributes {
         let parameter = pointer(&format!("attr.{name}"));
-        let Some(asked) = understand(state, name) else {
+        let Some((asked, types)) = understand(state, query, name, values) else {
             let message = "no product type declares this attribute filterable";
             errors.push(FieldError::new(parameter, "unknown_attribute", message));
             continue;
         };
-        let path = asked.path();
+        let path = match &asked {
+            Asked::Values => name,
+            Asked::Bound(path, ..) => *path,
+        };
         let index = wanted.iter().position(|(known, _)| *known == path);
         let index = index.unwrap_or_else(|| {
             wanted.push((path, Wanted::default()));
@@ -210,12 +219,31 @@ fn attribute_filters<'a>(
             continue;
         };
         match asked {
-            Asked::Values(_) => wants.values = Some(values),
-            Asked::AtLeast(_) => wants.min = bound(values, &parameter, &mut errors),
-            Asked::AtMost(_) => wants.max = bound(values, &parameter, &mut errors),
+            Asked::Values => wants.values = Some(values),
+            Asked::Bound(_, end, declaring) => {
+                if !may_have_bounds(&types, path) {
+                    let message = "this attribute has no numbers";
+                    errors.push(FieldError::new(parameter, "invalid_type", message));
+                    continue;
+                }
+                let bound = bound(values, &parameter, &mut errors).map(|number| {
+                    let exact = state.values.any_of(TYPE, declaring);
+                    let field = state.values.attribute(name);
+                    let having = field.map(|id| state.values.any_of(id, values) & &exact);
+                    Bound {
+                        number,
+                        exact,
+                        having: having.unwrap_or_default(),
+                    }
+                });
+                match end {
+                    End::Least => wants.min = bound,
+                    End::Greatest => wants.max = bound,
+                }
+            }
         }
-        if let (Some(min), Some(max)) = (wants.min, wants.max)
-            && min > max
+        if let (Some(min), Some(max)) = (&wants.min, &wants.max)
+            && min.number > max.number
         {
             let message = "the least must not be above the greatest";
             errors.push(FieldError::new(parameter, "range", message));
@@ -230,36 +258,65 @@ fn attribute_filters<'a>(
         .collect())
 }
 
+/// Types that a query may be about.
+type InView<'a> = Vec<&'a TypeFields>;
+
 /// Tells a bound from a name that ends in `.min` or `.max`, such as that of an attribute
-/// `{"players": {"min": 2}}`.
-fn understand<'a>(state: &State, name: &'a str) -> Option<Asked<'a>> {
-    let types = || state.types.values();
-    let declared =
-        |path: &str| types().any(|own| own.fields.get(path).is_some_and(|field| field.filterable));
-    let covered = |path: &str| {
-        types().any(|own| {
-            own.governing(path)
-                .is_some_and(|(_, field)| field.filterable)
-        })
+/// `{"players": {"min": 2}}`: for the types that the query chooses, where they know of it, else for all.
+fn understand<'a>(
+    state: &'a State,
+    query: &SearchQuery,
+    name: &'a str,
+    values: &BTreeSet<String>,
+) -> Option<(Asked<'a>, InView<'a>)> {
+    let all = || state.types.values().map(AsRef::as_ref);
+    let chosen: InView<'a> = all().filter(|own| query.types.contains(&own.id)).collect();
+    let all: InView<'a> = all().collect();
+    [chosen, all].into_iter().find_map(|types| {
+        let asked = understand_of(state, &types, name, values)?;
+        Some((asked, types))
+    })
+}
+
+fn understand_of<'a>(
+    state: &State,
+    types: &InView<'a>,
+    name: &'a str,
+    values: &BTreeSet<String>,
+) -> Option<Asked<'a>> {
+    let declares = |own: &TypeFields| own.fields.get(name).is_some_and(|field| field.filterable);
+    let covers = |own: &TypeFields, path: &str| {
+        own.governing(path)
+            .is_some_and(|(_, field)| field.filterable)
     };
     let held = |path: &str| state.values.attribute(path).is_some();
-    if declared(name) {
-        return Some(Asked::Values(name));
-    }
-    let at_least = name
-        .strip_suffix(".min")
-        .map(|path| (path, Asked::AtLeast(path)));
-    let bound = at_least.or_else(|| {
-        let path = name.strip_suffix(".max")?;
-        Some((path, Asked::AtMost(path)))
-    });
-    if let Some((path, asked)) = bound
-        && covered(path)
-        && (held(path) || !held(name))
+    let (declaring, others): (InView<'a>, InView<'a>) =
+        types.iter().copied().partition(|own| declares(own));
+    let least = name.strip_suffix(".min").map(|path| (path, End::Least));
+    let bound = least.or_else(|| Some((name.strip_suffix(".max")?, End::Greatest)));
+    if let Some((path, end)) = bound
+        && others.iter().any(|own| covers(own, path))
     {
-        return Some(asked);
+        let meant = if declaring.is_empty() {
+            held(path) || !held(name)
+        } else {
+            // What is no bound can only mean the declared attribute.
+            held(path) && values.len() == 1 && values.iter().all(|v| Number::parse(v).is_some())
+        };
+        if meant {
+            let declaring = declaring.into_iter().map(|own| &own.id).collect();
+            return Some(Asked::Bound(path, end, declaring));
+        }
     }
-    covered(name).then_some(Asked::Values(name))
+    let known = !declaring.is_empty() || others.iter().any(|own| covers(own, name));
+    known.then_some(Asked::Values)
+}
+
+/// Whether any of the types lets the attribute of that path hold numbers, as far as they tell.
+fn may_have_bounds(types: &InView<'_>, path: &str) -> bool {
+    let governing = types.iter().filter_map(|own| own.governing(path));
+    let mut filterable = governing.filter(|(_, field)| field.filterable);
+    filterable.any(|(declared, field)| declared != path || field.numeric)
 }
 
 fn bound(
@@ -292,8 +349,7 @@ impl<'a> Wanted<'a> {
                 Some(field.map_or_else(RoaringBitmap::new, |id| state.values.any_of(id, values)));
         }
         if self.min.is_some() || self.max.is_some() {
-            let range = self.min.unwrap_or(Number::LEAST)..=self.max.unwrap_or(Number::GREATEST);
-            let within = field.map_or_else(RoaringBitmap::new, |id| state.values.within(id, range));
+            let within = self.within(state, field);
             docs = Some(docs.map_or(within.clone(), |docs| docs & within));
         }
         Filter {
@@ -301,5 +357,34 @@ impl<'a> Wanted<'a> {
             chosen: self.values,
             docs: docs.unwrap_or_default(),
         }
+    }
+
+    /// The products within the bounds. One whose type declares an attribute of a bound's whole name is
+    /// compared with that at this end, and with the bound at the other.
+    fn within(&self, state: &State, field: Option<FieldId>) -> RoaringBitmap {
+        let (min, max) = (self.min.as_ref(), self.max.as_ref());
+        let within = |min: Option<&Bound>, max: Option<&Bound>| {
+            let least = min.map_or(Number::LEAST, |bound| bound.number);
+            let greatest = max.map_or(Number::GREATEST, |bound| bound.number);
+            field.map_or_else(RoaringBitmap::new, |id| {
+                state.values.within(id, least..=greatest)
+            })
+        };
+        let none = RoaringBitmap::new();
+        let exact = |bound: Option<&Bound>| bound.map_or(none.clone(), |b| b.exact.clone());
+        let having = |bound: Option<&Bound>| bound.map_or(none.clone(), |b| b.having.clone());
+        let mut docs = within(min, max) - exact(min) - exact(max);
+        let mut least = having(min) - exact(max);
+        if max.is_some() {
+            least &= within(None, max);
+        }
+        let mut greatest = having(max) - exact(min);
+        if min.is_some() {
+            greatest &= within(min, None);
+        }
+        docs |= least;
+        docs |= greatest;
+        docs |= having(min) & having(max);
+        docs
     }
 }

@@ -17,6 +17,8 @@ pub struct FieldDeclaration {
     pub filterable: bool,
     /// Whether its words are found by text search.
     pub searchable: bool,
+    /// Whether its values may be numbers, so that it can have bounds.
+    pub numeric: bool,
 }
 
 /// A product type as far as the index needs it.
@@ -65,8 +67,10 @@ pub struct IndexedProduct {
     pub fields: Arc<TypeFields>,
     /// Its categories, each a path such as `tv-and-audio/tvs`.
     pub categories: Vec<String>,
-    /// Its price in minor units of the store's currency.
+    /// Its price in minor units of the store's currency: what its cheapest variant costs.
     pub price: i64,
+    /// What its variants cost that are dearer, in the same units.
+    pub dearer: Vec<i64>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Whether visitors may see it; drafts and archived products are not active.

@@ -34,6 +34,7 @@ pub(super) struct State {
 pub(super) struct Prepared {
     keys: Keys,
     texts: Texts,
+    dearer: Box<[i64]>,
     active: bool,
     available: u32,
     values: Vec<(FieldName, Scalar)>,
@@ -46,6 +47,9 @@ impl Prepared {
     pub(super) fn new(product: &IndexedProduct) -> Self {
         let name = name_key(&product.title);
         let (values, terms) = read(product);
+        let mut dearer = product.dearer.clone();
+        dearer.sort_unstable();
+        dearer.dedup();
         Self {
             keys: Keys {
                 id: product.id,
@@ -54,6 +58,7 @@ impl Prepared {
                 head: head(&name),
             },
             texts: Texts::new(product.title.trim(), &product.slug, &name),
+            dearer: dearer.into_boxed_slice(),
             active: product.active,
             available: product.available,
             values,
@@ -164,6 +169,7 @@ impl State {
             row.texts = product.texts;
             row.values = Packed::new(&values);
             row.terms = Packed::new(&terms);
+            row.dearer = product.dearer;
         }
         set(&mut self.active, doc, product.active);
         set(&mut self.stocked, doc, product.available > 0);

@@ -21,6 +21,7 @@ pub(super) fn field(name: &str) -> (String, FieldDeclaration) {
         unit: None,
         filterable: true,
         searchable: true,
+        numeric: true,
     };
     (name.to_owned(), declaration)
 }
@@ -49,6 +50,7 @@ pub(super) fn product(number: u32) -> IndexedProduct {
         fields: type_fields("generic", []),
         categories: Vec::new(),
         price: 1_000,
+        dearer: Vec::new(),
         created_at: Timestamp::from_millis(i64::from(number)),
         active: true,
         available: 1,

@@ -31,6 +31,12 @@ const MEMBERS: [&str; 15] = [
 #[schema(value_type = Object)]
 pub struct PatchProduct(Map<String, Value>);
 
+impl From<Map<String, Value>> for PatchProduct {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
 impl<'de> Deserialize<'de> for PatchProduct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Map::deserialize(deserializer).map(Self)
@@ -59,10 +65,26 @@ impl PatchProduct {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut form = serde_json::to_value(WriteProduct::from(product))
+        let mut form = serde_json::to_value(self.target(product))
             .map_err(|error| vec![FieldError::new("", "invalid", error.to_string())])?;
         merge_patch(&mut form, &Value::Object(self.0.clone()));
         Ok(form)
+    }
+
+    /// What the patch is applied to. Where it moves the price, so do the variants that have it from the
+    /// product: those that cost what the product cost, unless the patch names them itself.
+    fn target(&self, product: &Product) -> WriteProduct {
+        let mut form = WriteProduct::from(product);
+        if !self.0.get("price").is_some_and(Value::is_object) {
+            return form;
+        }
+        form.price = Some(product.price);
+        if !self.0.contains_key("variants") {
+            let inheriting = form.variants.iter_mut();
+            let inheriting = inheriting.filter(|variant| variant.price == form.price);
+            inheriting.for_each(|variant| variant.price = None);
+        }
+        form
     }
 }
 

@@ -157,10 +157,34 @@ impl ProductType {
                 .is_some_and(|field| field.variant_axis)
     }
 
+    /// Whether the schema lets the field of that path hold numbers; `true` where it does not tell.
+    #[must_use]
+    pub fn may_hold_numbers(&self, path: &str) -> bool {
+        let mut steps = path.split('.');
+        let described = steps.try_fold(&self.attributes, |schema, step| {
+            schema.get("properties")?.get(step)
+        });
+        described.is_none_or(allows_numbers)
+    }
+
     /// The declared axes.
     pub fn axes(&self) -> impl Iterator<Item = &str> {
         let axes = self.fields.iter().filter(|(_, field)| field.variant_axis);
         axes.map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether a schema lets a value, or one of a list's, be a number. What refers elsewhere does not tell.
+fn allows_numbers(schema: &Value) -> bool {
+    let kind = |kind: &Value| match kind.as_str() {
+        Some("string" | "boolean" | "null") => false,
+        Some("array") => schema.get("items").is_none_or(allows_numbers),
+        _ => true,
+    };
+    match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(kind),
+        Some(only) => kind(only),
+        None => true,
     }
 }
 

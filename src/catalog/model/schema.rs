@@ -168,30 +168,46 @@ fn shortened(message: &str) -> String {
     }
 }
 
-/// The compiled schemas of the types in use, one for each; a newer version takes an older one's place.
+/// The compiled schemas of the types in use, the last one of each id.
 #[derive(Debug, Default)]
-pub struct Schemas(Mutex<HashMap<TypeId, (u64, Arc<Schema>)>>);
+pub struct Schemas(Mutex<HashMap<TypeId, Compiled>>);
+
+/// A schema with the type that it was compiled from.
+#[derive(Debug)]
+struct Compiled {
+    of: Arc<ProductType>,
+    schema: Arc<Schema>,
+}
 
 impl Schemas {
     /// The compiled schema of `product_type`.
     ///
     /// # Errors
     /// When its schema is not taken: it was written by other means than this code.
-    pub fn of(&self, product_type: &ProductType) -> Result<Arc<Schema>, BrokenSchema> {
+    pub fn of(&self, product_type: &Arc<ProductType>) -> Result<Arc<Schema>, BrokenSchema> {
         let table = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, schema)) = table().get(&product_type.id)
-            && *version == product_type.version
+        if let Some(known) = table().get(&product_type.id)
+            && compiles_alike(&known.of, product_type)
         {
-            return Ok(schema.clone());
+            return Ok(known.schema.clone());
         }
-        let compiled = Arc::new(Schema::compile(
+        let schema = Arc::new(Schema::compile(
             &product_type.attributes,
             product_type.axes(),
         )?);
-        let entry = (product_type.version, compiled.clone());
-        table().insert(product_type.id.clone(), entry);
-        Ok(compiled)
+        let compiled = Compiled {
+            of: product_type.clone(),
+            schema: schema.clone(),
+        };
+        table().insert(product_type.id.clone(), compiled);
+        Ok(schema)
     }
+}
+
+/// Whether both have one schema. Told from what is compiled: a type that was removed and made again has
+/// the id and the version of the former one.
+fn compiles_alike(a: &Arc<ProductType>, b: &Arc<ProductType>) -> bool {
+    Arc::ptr_eq(a, b) || (a.attributes == b.attributes && a.axes().eq(b.axes()))
 }
 
 #[cfg(test)]
@@ -302,5 +318,26 @@ mod tests {
         assert!(schema.allows_option("size", "M") && !schema.allows_option("size", "XXL"));
         assert!(schema.allows_option("count", "6") && !schema.allows_option("count", "7"));
         assert!(schema.allows_option("undescribed", "anything"));
+    }
+
+    #[test]
+    fn a_type_made_again_under_its_id_has_its_own_schema() {
+        let typed = |kind: &str| {
+            let attributes = json!({"properties": {"a": {"type": kind}}});
+            Arc::new(ProductType {
+                id: "t".parse().unwrap(),
+                attributes,
+                ..ProductType::generic().as_ref().clone()
+            })
+        };
+        let schemas = Schemas::default();
+        let takes = |kind: &str, value: Value| {
+            let schema = schemas.of(&typed(kind)).unwrap();
+            schema
+                .check(json!({"a": value}).as_object().unwrap())
+                .is_empty()
+        };
+        assert!(takes("integer", json!(1)) && !takes("integer", json!("x")));
+        assert!(takes("string", json!("x")) && !takes("string", json!(1)));
     }
 }

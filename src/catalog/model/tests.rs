@@ -83,6 +83,51 @@ fn a_product_with_options_costs_what_its_cheapest_variant_costs() {
 }
 
 #[test]
+fn a_price_that_no_variant_has_is_refused() {
+    for wrong in [1_499, 1_600, 2_000, 5_000] {
+        let mut shirt = shirt();
+        shirt["price"] = usd(wrong);
+        assert_eq!(pointers(shirt), named(&[("/price", "mismatch")]), "{wrong}");
+    }
+    let mut shirt = shirt();
+    shirt["price"] = usd(1_500);
+    assert_eq!(made(shirt).0.price.amount, 1_500);
+}
+
+/// The prices of a product of one, after a patch: its own, and those of its variants.
+fn patched_prices(patch: Value) -> Result<(i64, Vec<i64>), Vec<FieldError>> {
+    let variant = |size: &str| json!({"options": {"size": size}});
+    let (mut shirt, mut dear) = (shirt(), variant("L"));
+    dear["price"] = usd(3_000);
+    shirt["options"] = json!(["size"]);
+    shirt["price"] = usd(1_000);
+    shirt["variants"] = json!([variant("S"), variant("M"), dear]);
+    let (old, _) = made(shirt);
+    let patch: PatchProduct = serde_json::from_value(patch).unwrap();
+    let draft = check(patch.apply(&old)?)?;
+    let (new, _) = draft.replace(&old, old.slug.clone(), Timestamp::from_millis(2))?;
+    let prices = new.variants.iter().map(|variant| variant.price.amount);
+    Ok((new.price.amount, prices.collect()))
+}
+
+#[test]
+fn a_patch_of_the_price_moves_the_variants_that_have_it_from_the_product() {
+    let moved = patched_prices(json!({"price": usd(800)})).unwrap();
+    assert_eq!(moved, (800, vec![800, 800, 3_000]));
+    // Half of a price is merged with the other half, as of every object.
+    let moved = patched_prices(json!({"price": {"amount": 1_200}})).unwrap();
+    assert_eq!(moved, (1_200, vec![1_200, 1_200, 3_000]));
+    let named = json!({"price": usd(500), "variants": [
+        {"options": {"size": "S"}}, {"options": {"size": "L"}, "price": usd(900)},
+    ]});
+    assert_eq!(patched_prices(named).unwrap(), (500, vec![500, 900]));
+    let untouched = patched_prices(json!({"title": "Other"})).unwrap();
+    assert_eq!(untouched, (1_000, vec![1_000, 1_000, 3_000]));
+    let refused = patched_prices(json!({"price": usd(3_500)})).unwrap_err();
+    assert_eq!(refused[0].code, "mismatch");
+}
+
+#[test]
 fn variants_that_do_not_agree_with_the_options_are_named() {
     let wrong = json!({
         "sku": "A", "title": "A", "price": usd(1), "options": ["color", "size", "color"],

@@ -38,7 +38,8 @@ pub struct WriteProduct {
     /// Who makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// Its price; that of the cheapest variant where it is left out.
+    /// Its price: that of its cheapest variant, also where it is left out. A patch of it moves the variants
+    /// that had it; any other price is refused (`mismatch`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
     /// What it cost before.
@@ -114,8 +115,6 @@ impl From<&Product> for WriteProduct {
     /// other parts is left out, so that it follows them after the patch too.
     fn from(product: &Product) -> Self {
         let single = product.options.is_empty();
-        let cheapest = product.variants.iter().map(|v| v.price.amount).min();
-        let derived = !single && cheapest == Some(product.price.amount);
         // The one variant of a product without options stands for it, unless it has something of its own.
         let own =
             |variant: &&Variant| !single || variant.image.is_some() || variant.sku != product.sku;
@@ -139,7 +138,7 @@ impl From<&Product> for WriteProduct {
             product_type: Some(product.product_type.to_string()),
             categories: product.categories.clone(),
             brand: product.brand.clone(),
-            price: (!derived).then_some(product.price),
+            price: single.then_some(product.price),
             compare_at_price: product.compare_at_price,
             attributes: product.attributes.clone(),
             options: product.options.clone(),

@@ -69,6 +69,15 @@ pub struct StockLevel {
     pub reserved: u32,
 }
 
+/// How a variant stood before a change of its stock, and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Booked {
+    /// Before.
+    pub before: StockLevel,
+    /// After.
+    pub after: StockLevel,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct StockDocument {
     #[serde(rename = "_id")]
@@ -260,14 +269,20 @@ impl Stock {
         &self,
         variant: VariantId,
         on_hand: u32,
-    ) -> Result<Option<StockLevel>, StoreError> {
-        let on_hand = i64::from(on_hand);
-        let enough = doc! { "_id": variant, "$expr": { "$lte": [all_held(), on_hand] } };
+    ) -> Result<Option<Booked>, StoreError> {
+        let counted = i64::from(on_hand);
+        let enough = doc! { "_id": variant, "$expr": { "$lte": [all_held(), counted] } };
         let set = doc! { "$set": {
-            "received": { "$add": ["$received", { "$subtract": [{ "$subtract": [on_hand, all_held()] }, "$available"] }] },
-            "available": { "$subtract": [on_hand, all_held()] },
+            "received": { "$add": ["$received", { "$subtract": [{ "$subtract": [counted, all_held()] }, "$available"] }] },
+            "available": { "$subtract": [counted, all_held()] },
         } };
-        self.change(enough, vec![set]).await
+        Ok(self.change(enough, vec![set]).await?.map(|before| Booked {
+            before,
+            after: StockLevel {
+                available: on_hand.saturating_sub(before.reserved),
+                ..before
+            },
+        }))
     }
 
     /// Adds units to the warehouse, or takes free ones out; `None` where fewer are free, or the variant
@@ -279,13 +294,19 @@ impl Stock {
         &self,
         variant: VariantId,
         delta: i64,
-    ) -> Result<Option<StockLevel>, StoreError> {
+    ) -> Result<Option<Booked>, StoreError> {
         let enough = doc! { "_id": variant, "available": { "$gte": delta.saturating_neg() } };
         let add = doc! { "$set": {
             "available": { "$add": ["$available", delta] },
             "received": { "$add": ["$received", delta] },
         } };
-        self.change(enough, vec![add]).await
+        Ok(self.change(enough, vec![add]).await?.map(|before| Booked {
+            before,
+            after: StockLevel {
+                available: units(i64::from(before.available).saturating_add(delta)),
+                ..before
+            },
+        }))
     }
 
     /// Takes sold units back into the warehouse, once for each `key`. The key is remembered until
@@ -326,6 +347,20 @@ impl Stock {
         Ok(())
     }
 
+    /// Removes the documents of variants that came to belong to no product; only what nobody has used.
+    /// Index used: `_id`.
+    pub(super) async fn close_all(&self, variants: &[VariantId]) -> Result<(), StoreError> {
+        if variants.is_empty() {
+            return Ok(());
+        }
+        let unused = doc! {
+            "_id": { "$in": variants }, "holds": { "$size": 0 }, "returns": { "$size": 0 }, "sold": 0_i64,
+        };
+        self.documents.delete_many(unused).await?;
+        Ok(())
+    }
+
+    /// How the variant stood before the change.
     async fn change(
         &self,
         condition: Document,
@@ -333,7 +368,7 @@ impl Stock {
     ) -> Result<Option<StockLevel>, StoreError> {
         let changed = self.documents.find_one_and_update(condition, update);
         Ok(changed
-            .return_document(ReturnDocument::After)
+            .return_document(ReturnDocument::Before)
             .await?
             .map(|document| document.level()))
     }

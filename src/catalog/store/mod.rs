@@ -9,10 +9,10 @@ mod types;
 
 pub(super) use categories::CategoryTrees;
 pub(super) use prices::Prices;
-pub(super) use products::{Products, Revision, Taken};
+pub(super) use products::{Holding, Products, Revision, Taken};
 pub(super) use shown::ShownProducts;
 pub(super) use stock_moves::{StockMove, StockMoves};
-pub(super) use types::{ProductTypes, TypeChange};
+pub(super) use types::{ProductTypes, TypeChange, TypeDoor};
 
 use crate::mongo::schema;
 

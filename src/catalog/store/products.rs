@@ -1,6 +1,6 @@
 //! Products as documents.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use bson::{Document, doc};
 use futures_util::{FutureExt, Stream, TryStreamExt};
@@ -9,12 +9,12 @@ use mongodb::{
     error::{Error, ErrorKind},
 };
 
-use super::{PRODUCTS, Prices};
+use super::{PRODUCTS, Prices, TypeDoor};
 use crate::{
     audit::{Audit, Entry},
     catalog::{
         bulk::{BulkStep, Concluded},
-        model::{PricePeriod, Product, TypeId, with_suffix},
+        model::{PricePeriod, Product, ProductType, TypeId, with_suffix},
     },
     id::{ProductId, VariantId},
     mongo::{Mongo, StoreError, is_duplicate_key, schema, to_document},
@@ -32,12 +32,25 @@ pub(in crate::catalog) enum Taken {
     Slug,
 }
 
+/// The SKUs and the slug that a product has.
+#[derive(Debug, serde::Deserialize)]
+pub(in crate::catalog) struct Holding {
+    /// The product.
+    #[serde(rename = "_id")]
+    pub(in crate::catalog) id: ProductId,
+    /// Its own SKU and those of its variants.
+    pub(in crate::catalog) skus: Vec<String>,
+    /// Its slug.
+    pub(in crate::catalog) slug: String,
+}
+
 /// The products.
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Products {
     mongo: Mongo,
     documents: Collection<Product>,
     prices: Prices,
+    types: TypeDoor,
     audit: Audit,
 }
 
@@ -54,9 +67,11 @@ pub(in crate::catalog) struct Revision {
     pub(in crate::catalog) entry: Entry,
     /// The step of a bulk edit that this is.
     pub(in crate::catalog) step: Option<BulkStep>,
+    /// The type that the product comes to have with it.
+    pub(in crate::catalog) joins: Option<Arc<ProductType>>,
 }
 
-/// The version that a revision takes the place of is not the present one.
+/// The version that a revision takes the place of is not the present one, or its type is gone.
 #[derive(Debug, Clone, Copy)]
 struct Outrun;
 
@@ -132,6 +147,7 @@ impl Products {
             mongo: mongo.clone(),
             documents: mongo.database().collection(PRODUCTS),
             prices: Prices::new(mongo),
+            types: TypeDoor::new(mongo),
             audit: Audit::new(mongo),
         }
     }
@@ -149,7 +165,8 @@ impl Products {
     }
 
     /// Adds a product or puts it in the place of its version, with the price periods that end and the
-    /// audit log's entry, all or nothing; `false` where the version is not the present one.
+    /// audit log's entry, all or nothing; `false` where the version is not the present one, or the type
+    /// that it joins is gone.
     /// Indexes used: `_id`, `slug`, `skus`.
     pub(in crate::catalog) async fn revise(
         &self,
@@ -182,6 +199,12 @@ impl Products {
         document: &Document,
     ) -> mongodb::error::Result<()> {
         let documents = self.documents.clone_with_type::<Document>();
+        // First, so that two that join one type meet before there is anything to undo.
+        if let Some(product_type) = &revision.joins
+            && !self.types.join_in(&mut *session, product_type).await?
+        {
+            return Err(StoreError::abort(Outrun));
+        }
         match revision.over {
             None => {
                 let inserted = documents.insert_one(document).session(&mut *session);
@@ -208,12 +231,12 @@ impl Products {
 
     /// Adds many products; the places of those whose SKU or slug somebody has.
     /// Indexes used: `slug`, `skus`.
-    pub(in crate::catalog) async fn insert_all(
+    pub(in crate::catalog) async fn insert_all<'a>(
         &self,
-        products: &[Product],
+        products: impl IntoIterator<Item = &'a Product>,
     ) -> Result<Vec<usize>, StoreError> {
-        let documents: Vec<Document> =
-            products.iter().map(document_of).collect::<Result<_, _>>()?;
+        let documents = products.into_iter().map(document_of);
+        let documents: Vec<Document> = documents.collect::<Result<_, _>>()?;
         let all = self.documents.clone_with_type::<Document>();
         match all.insert_many(documents).ordered(false).await {
             Ok(_) => Ok(Vec::new()),
@@ -231,6 +254,26 @@ impl Products {
             .documents
             .find(doc! { "skus": { "$in": skus }, "sku": { "$in": skus } });
         Ok(found.await?.try_collect().await?)
+    }
+
+    /// What products have of those SKUs and slugs. Indexes used: `skus`, `slug`.
+    pub(in crate::catalog) async fn holding(
+        &self,
+        skus: &[&str],
+        slugs: &[&str],
+    ) -> Result<Vec<Holding>, StoreError> {
+        let any = doc! { "$or": [{ "skus": { "$in": skus } }, { "slug": { "$in": slugs } }] };
+        let documents = self.documents.clone_with_type::<Holding>();
+        let found = documents.find(any);
+        let found = found.projection(doc! { "skus": 1, "slug": 1 });
+        Ok(found.await?.try_collect().await?)
+    }
+
+    /// Removes products that were just written and must not be. Index used: `_id`.
+    pub(in crate::catalog) async fn withdraw(&self, ids: &[ProductId]) -> Result<(), StoreError> {
+        let these = doc! { "_id": { "$in": ids } };
+        self.documents.delete_many(these).await?;
+        Ok(())
     }
 
     /// The product of that id. Index used: `_id`.
@@ -349,6 +392,18 @@ impl Products {
     ) -> Result<impl Stream<Item = Result<Product, Error>> + Unpin + Send + use<>, StoreError> {
         let found = self.documents.find(doc! {}).sort(doc! { "_id": 1 });
         Ok(found.batch_size(BATCH).await?)
+    }
+
+    /// Whether any product has the type, as the transaction sees it. Index used: `type`.
+    pub(super) async fn any_of_type_in(
+        &self,
+        session: &mut ClientSession,
+        product_type: &TypeId,
+    ) -> mongodb::error::Result<bool> {
+        let documents = self.documents.clone_with_type::<Document>();
+        let found = documents.find_one(doc! { "type": product_type });
+        let found = found.projection(doc! { "_id": 1 }).session(session);
+        Ok(found.await?.is_some())
     }
 
     /// The products of a type, in batches. Index used: `type`.

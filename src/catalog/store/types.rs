@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use bson::doc;
+use bson::{Document, doc};
 use futures_util::{FutureExt, TryStreamExt};
 use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 
-use super::PRODUCT_TYPES;
+use super::{PRODUCT_TYPES, Products};
 use crate::{
     audit::{Action, Actor, Audit, Entry},
     catalog::{
@@ -105,7 +105,59 @@ impl TryFrom<TypeDocument> for ProductType {
 pub(in crate::catalog) struct ProductTypes {
     mongo: Mongo,
     documents: Collection<TypeDocument>,
+    products: Products,
     audit: Audit,
+}
+
+/// Where products come to have a type, while others may remove it. A transaction that removes a type
+/// looks for its products and deletes the type's document; each product that joins changes the document,
+/// so that one of the two meets the other and does not come through.
+#[derive(Debug, Clone)]
+pub(in crate::catalog) struct TypeDoor(Collection<TypeDocument>);
+
+impl TypeDoor {
+    /// Opens the store.
+    pub(in crate::catalog) fn new(mongo: &Mongo) -> Self {
+        Self(mongo.database().collection(PRODUCT_TYPES))
+    }
+
+    /// Joins a type in the transaction that writes the product; `false` where the type is gone.
+    /// Index used: `_id`.
+    pub(super) async fn join_in(
+        &self,
+        session: &mut ClientSession,
+        product_type: &ProductType,
+    ) -> mongodb::error::Result<bool> {
+        if product_type.id.is_generic() {
+            return Ok(true);
+        }
+        let joined = self.0.update_one(as_read(product_type), joining());
+        Ok(joined.session(session).await?.matched_count == 1)
+    }
+
+    /// Joins a type after its products have been written; `false` where the type is gone, and nobody who
+    /// removed it has seen them. Index used: `_id`.
+    pub(in crate::catalog) async fn join(
+        &self,
+        product_type: &ProductType,
+    ) -> Result<bool, StoreError> {
+        if product_type.id.is_generic() {
+            return Ok(true);
+        }
+        let joined = self.0.update_one(as_read(product_type), joining());
+        Ok(joined.await?.matched_count == 1)
+    }
+}
+
+/// The type that was read, not one that was made under its id since.
+fn as_read(product_type: &ProductType) -> Document {
+    doc! { "_id": &product_type.id, "created_at": product_type.created_at }
+}
+
+/// Counts for nobody: what matters is that the document changes. The follower knows that such an update
+/// says nothing of the type.
+fn joining() -> Document {
+    doc! { "$inc": { "joined": 1_i64 } }
 }
 
 /// The collection of this store.
@@ -123,6 +175,7 @@ impl ProductTypes {
         Self {
             mongo: mongo.clone(),
             documents: mongo.database().collection(PRODUCT_TYPES),
+            products: Products::new(mongo),
             audit: Audit::new(mongo),
         }
     }
@@ -164,7 +217,8 @@ impl ProductTypes {
     }
 
     /// Writes a change with what the audit log is told of it, both or none; `false` where the id is taken,
-    /// or what was to be replaced or removed is not there. Index used: `_id`.
+    /// what was to be replaced or removed is not there, or a product has what was to be removed.
+    /// Index used: `_id`.
     pub(in crate::catalog) async fn change(
         &self,
         change: TypeChange,
@@ -203,8 +257,13 @@ impl ProductTypes {
                 let replaced = self.documents.replace_one(unchanged, document);
                 replaced.session(&mut *session).await?.matched_count
             }
-            TypeChange::Delete(id) => {
-                let removed = self.documents.delete_one(doc! { "_id": id });
+            TypeChange::Delete(id, over) => {
+                if self.products.any_of_type_in(&mut *session, id).await? {
+                    return Err(StoreError::abort(Outrun));
+                }
+                let over = i64::try_from(*over).unwrap_or(i64::MAX);
+                let unchanged = doc! { "_id": id, "version": over };
+                let removed = self.documents.delete_one(unchanged);
                 removed.session(&mut *session).await?.deleted_count
             }
         };
@@ -222,10 +281,10 @@ pub(in crate::catalog) enum TypeChange {
     Insert(TypeDocument),
     /// It takes the place of this version.
     Replace(TypeDocument, u64),
-    /// It is removed.
-    Delete(TypeId),
+    /// This version is removed; only while no product has it.
+    Delete(TypeId, u64),
 }
 
-/// What was to be changed is not there as it was read.
+/// What was to be changed is not as it was read.
 #[derive(Debug, Clone, Copy)]
 struct Outrun;

@@ -376,6 +376,161 @@ async fn what_is_exported_imports_again_and_changes_nothing() {
     shop.close().await;
 }
 
+/// The rows of an import that were refused, with why.
+fn refused(job: &Value) -> Vec<(u64, String)> {
+    let lines = job["errors"].as_array().unwrap().iter();
+    let lines = lines.filter(|line| line["level"] == "error");
+    lines
+        .map(|line| {
+            let code = line["code"].as_str().unwrap();
+            (line["line"].as_u64().unwrap(), code.to_owned())
+        })
+        .collect()
+}
+
+fn rows(rows: &[Value]) -> Vec<u8> {
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    lines.join("\n").into_bytes()
+}
+
+#[actix_web::test]
+async fn a_dry_run_refuses_what_the_import_refuses_and_nothing_is_left_of_it() {
+    let shop = TestShop::open().await;
+    shop.create(&mug()).await;
+    shop.create(&tee()).await;
+    let plain =
+        |sku: &str| json!({"sku": sku, "title": sku, "price": usd(100), "stock": {"onHand": 1}});
+    let of_variant = |sku: &str, variant: &str| {
+        let mut product = plain(sku);
+        product["variants"] = json!([{"sku": variant}]);
+        product
+    };
+    let under = |sku: &str, slug: &str| {
+        let mut product = plain(sku);
+        product["slug"] = json!(slug);
+        product
+    };
+    let mut moved = tee();
+    moved["slug"] = json!("harbour-mug");
+    let mut same_title = plain("NEW-4");
+    same_title["title"] = json!("Harbour Mug");
+    let file = rows(&[
+        plain("NEW-1"),
+        of_variant("NEW-2", "TEE-B"),
+        of_variant("NEW-3", "SHARED"),
+        of_variant("NEW-5", "SHARED"),
+        moved,
+        under("NEW-6", "harbour-mug"),
+        same_title,
+        under("NEW-7", "asked-for"),
+        under("NEW-8", "asked-for"),
+    ]);
+    let expected = [
+        (2, "sku_taken"),
+        (4, "sku_taken"),
+        (5, "slug_taken"),
+        (6, "slug_taken"),
+        (9, "slug_taken"),
+    ];
+    let expected = expected.map(|(line, code)| (line, code.to_owned()));
+    let kind = "application/x-ndjson";
+    let dry = import(&shop, "?dryRun=true", kind, file.clone()).await;
+    assert_eq!(refused(&dry), expected, "{dry}");
+    let real = import(&shop, "", kind, file.clone()).await;
+    assert_eq!(refused(&real), expected, "{real}");
+    for job in [&dry, &real] {
+        assert_eq!(job["counts"]["created"], 4, "{job}");
+        assert_eq!(job["counts"]["updated"], 0, "{job}");
+        assert_eq!(job["counts"]["failed"], 5, "{job}");
+    }
+    // A slug that nobody asked for gives way.
+    assert_eq!(
+        shop.get("/api/products/harbour-mug-2").await.json()["sku"],
+        "NEW-4"
+    );
+    shop.get("/api/products/asked-for-2")
+        .await
+        .problem(404, "not_found");
+    // Stock stands for what there is, and for nothing that was refused.
+    let database = shop.mongo.database();
+    let products = database.collection::<bson::Document>("products");
+    let sold = products
+        .distinct("variants.id", bson::doc! {})
+        .await
+        .unwrap();
+    let stock = database.collection::<bson::Document>("stock");
+    let stocked = stock.count_documents(bson::doc! {}).await.unwrap();
+    assert_eq!(stocked, u64::try_from(sold.len()).unwrap());
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_column_that_a_file_does_not_have_leaves_a_product_as_it_is() {
+    let shop = TestShop::open().await;
+    let mut draft = mug();
+    draft["status"] = json!("draft");
+    let path = at(&shop.create(&draft).await);
+    let mut shirt = tee();
+    shirt["variants"][1]["price"] = usd(2_000);
+    let shirt = at(&shop.create(&shirt).await);
+    let file = b"sku,title,price,brand\nMUG-1,Mug,9.90,\nTEE,Tee,18.00,Loom\nNEW,Other,5.00,Pier\n"
+        .to_vec();
+    let dry = import(&shop, "?dryRun=true", "text/csv", file.clone()).await;
+    assert_eq!(
+        (&dry["counts"]["updated"], &dry["counts"]["created"]),
+        (&json!(2), &json!(1))
+    );
+    let done = import(&shop, "", "text/csv", file.clone()).await;
+    assert_eq!(done["counts"]["failed"], 0, "{done}");
+    let seen = as_staff(&shop, &path).await;
+    assert_eq!((&seen["title"], &seen["price"]), (&json!("Mug"), &usd(990)));
+    // An empty cell says that there is none.
+    assert_eq!(seen["brand"], Value::Null);
+    for kept in ["status", "categories", "attributes", "slug"] {
+        let before = if kept == "slug" {
+            json!("harbour-mug")
+        } else {
+            draft[kept].clone()
+        };
+        assert_eq!(seen[kept], before, "{kept}");
+    }
+    assert_eq!(seen["stock"]["available"], 10);
+    let seen = as_staff(&shop, &shirt).await;
+    assert_eq!(seen["variants"][1]["price"], usd(1_800));
+    assert_eq!(
+        as_staff(&shop, "/api/products/other").await["status"],
+        "active"
+    );
+    // Again, it changes nothing.
+    let again = import(&shop, "", "text/csv", [file, b"\n".to_vec()].concat()).await;
+    assert_eq!(again["counts"]["unchanged"], 3, "{again}");
+    let replaced = b"sku,attributes\nMUG-1,\"{\"\"a\"\":1}\"\n".to_vec();
+    import(&shop, "", "text/csv", replaced).await;
+    assert_eq!(as_staff(&shop, &path).await["attributes"], json!({"a": 1}));
+    let nameless = import(&shop, "", "text/csv", b"title,price\nMug,1.00\n".to_vec()).await;
+    assert_eq!(refused(&nameless), [(2, "wrong_shape".to_owned())]);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_count_is_told_with_what_was_there_before() {
+    let shop = TestShop::open().await;
+    let product = shop.create(&mug()).await;
+    let count = json!({"onHand": 4, "reason": "counted"});
+    shop.post(&format!("{}/stock", at(&product)), &count)
+        .await
+        .expect(200);
+    let log = as_staff(&shop, "/api/admin/audit?entity=product&limit=1").await;
+    assert_eq!(log["total"], 2);
+    let variant = product["variants"][0]["id"].as_str().unwrap();
+    let place = |name: &str| json!({"pointer": format!("/variants/{variant}/stock/{name}"), "before": 10, "after": 4});
+    assert_eq!(
+        log["items"][0]["changes"],
+        json!([place("onHand"), place("available")])
+    );
+    shop.close().await;
+}
+
 #[actix_web::test]
 async fn an_import_of_a_node_that_is_gone_goes_on_at_another() {
     let shop = TestShop::open().await;

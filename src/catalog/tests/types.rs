@@ -40,7 +40,11 @@ async fn a_type_is_created_read_replaced_and_removed() {
         .expect(201);
     assert_eq!(created.header("location"), "/api/product-types/shirt");
     let seen = shop.get("/api/product-types/shirt").await.expect(200);
-    assert_eq!(seen.header("etag"), "\"1\"");
+    let tag = seen.header("etag").to_owned();
+    assert!(tag.starts_with("\"1."), "{tag}");
+    let again = TestRequest::get().uri("/api/product-types/shirt");
+    let again = again.insert_header(("if-none-match", tag));
+    assert!(shop.call(again).await.expect(304).bytes.is_empty());
     assert_eq!(seen.json()["attributes"], shirt_type()["attributes"]);
     assert_eq!(seen.json()["fields"]["grams"]["unit"], "g");
     shop.post("/api/product-types", &shirt_type())
@@ -72,16 +76,18 @@ async fn a_type_is_created_read_replaced_and_removed() {
     };
     shop.staff(put("\"2\"")).await.problem(412, "stale_version");
     let replaced = shop.staff(put("\"1\"")).await.expect(200);
-    assert_eq!(
-        (&replaced.json()["name"], replaced.header("etag")),
-        (&json!("Shirts"), "\"2\"")
-    );
+    assert_eq!(replaced.json()["name"], "Shirts");
+    assert!(replaced.header("etag").starts_with("\"2."));
     next["id"] = json!("trousers");
     let moved = shop.put("/api/product-types/shirt", &next).await;
     assert_eq!(moved.problem(422, "validation_failed"), ["/id"]);
-    shop.staff(TestRequest::delete().uri("/api/product-types/shirt"))
-        .await
-        .expect(204);
+    let remove = |tag: String| {
+        let request = TestRequest::delete().uri("/api/product-types/shirt");
+        shop.staff(request.insert_header(("if-match", tag)))
+    };
+    let stale = remove("\"1\"".to_owned()).await;
+    stale.problem(412, "stale_version");
+    remove(replaced.header("etag").to_owned()).await.expect(204);
     shop.get("/api/product-types/shirt")
         .await
         .problem(404, "not_found");
@@ -219,5 +225,63 @@ async fn a_type_in_use_names_the_products_in_the_way() {
     shop.put(path, &next).await.expect(200);
     let patch = json!({"attributes": {"fit": "slim"}});
     shop.patch("/api/products/tee", &patch).await.expect(200);
+    shop.close().await;
+}
+
+fn sized(kind: &str) -> Value {
+    json!({"id": "sized", "name": "Sized", "attributes": {"properties": {"a": {"type": kind}}}})
+}
+
+#[actix_web::test]
+async fn a_type_that_is_made_again_has_its_own_schema() {
+    let shop = TestShop::open().await;
+    let with = |sku: &str, value: Value| json!({"sku": sku, "title": "A", "type": "sized", "price": usd(1), "attributes": {"a": value}});
+    shop.post("/api/product-types", &sized("integer"))
+        .await
+        .expect(201);
+    let path = at(&shop.create(&with("A", json!(1))).await);
+    let leave = json!({"type": "generic"});
+    shop.patch(&path, &leave).await.expect(200);
+    let remove = TestRequest::delete().uri("/api/product-types/sized");
+    shop.staff(remove).await.expect(204);
+    shop.post("/api/product-types", &sized("string"))
+        .await
+        .expect(201);
+    shop.create(&with("B", json!("x"))).await;
+    let refused = shop.post("/api/products", &with("C", json!(1))).await;
+    assert_eq!(refused.problem(422, "validation_failed"), ["/attributes/a"]);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn no_product_comes_to_have_a_type_that_is_removed() {
+    let shop = TestShop::open().await;
+    let other = shop.second_node().await;
+    let (mut kept, mut removed) = (0, 0);
+    for n in 0..12_u64 {
+        shop.post("/api/product-types", &sized("integer"))
+            .await
+            .expect(201);
+        let sku = format!("P-{n}");
+        let product = json!({"sku": sku, "title": "A", "type": "sized", "price": usd(1)});
+        let create = async {
+            tokio::time::sleep(Duration::from_millis(n)).await;
+            other.post("/api/products", &product).await
+        };
+        let remove = TestRequest::delete().uri("/api/product-types/sized");
+        let (made, gone) = futures_util::future::join(create, shop.staff(remove)).await;
+        match (made.status, gone.status) {
+            (201, 409) => {
+                kept += 1;
+                let leave = json!({"type": "generic"});
+                shop.patch(&at(&made.json()), &leave).await.expect(200);
+                let remove = TestRequest::delete().uri("/api/product-types/sized");
+                shop.staff(remove).await.expect(204);
+            }
+            (422, 204) => removed += 1,
+            both => panic!("{both:?}"),
+        }
+    }
+    assert_eq!(kept + removed, 12);
     shop.close().await;
 }

@@ -69,13 +69,8 @@ impl<'a> Counter<'a> {
 
     fn price(&self) -> Option<Facet> {
         let base = self.filters.without(&Subject::Price);
-        let keys = base.iter().filter_map(|doc| self.state.docs.keys(doc));
-        let (min, max) =
-            keys.map(|keys| keys.price)
-                .fold(None, |range: Option<(i64, i64)>, price| {
-                    let (min, max) = range.unwrap_or((price, price));
-                    Some((min.min(price), max.max(price)))
-                })?;
+        let prices = base.iter().filter_map(|doc| self.state.docs.prices(doc));
+        let (min, max) = prices.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         let content = Content::Range(min.into(), max.into());
         let (parameter, label) = ("price".to_owned(), "Price".to_owned());
         Some(facet("price", parameter, label, content))

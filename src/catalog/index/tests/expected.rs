@@ -48,8 +48,8 @@ pub(super) fn expected(name: &str, within: &[&Known], asked: &Asked) -> Option<E
             &asked.brands,
         ),
         "price" => {
-            let prices = within.iter().map(|known| known.product.price);
-            let (min, max) = (prices.clone().min()?, prices.max()?);
+            let prices = || within.iter().flat_map(|known| known.prices());
+            let (min, max) = (prices().min()?, prices().max()?);
             Some(Expected::Range(
                 min.to_string().parse().ok()?,
                 max.to_string().parse().ok()?,

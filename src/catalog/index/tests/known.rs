@@ -57,6 +57,12 @@ impl Known {
         }
     }
 
+    /// What its variants cost.
+    pub(super) fn prices(&self) -> impl Iterator<Item = i64> {
+        let dearer = self.product.dearer.iter().copied();
+        std::iter::once(self.product.price).chain(dearer)
+    }
+
     /// Its categories and those above.
     pub(super) fn categories(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();

@@ -50,8 +50,11 @@ fn tests<'a>(asked: &'a Asked) -> Vec<Test<'a>> {
         push(
             "price",
             Box::new(|k| {
-                asked.min_price.is_none_or(|min| k.product.price >= min)
-                    && asked.max_price.is_none_or(|max| k.product.price <= max)
+                let mut prices = k.prices();
+                prices.any(|price| {
+                    asked.min_price.is_none_or(|min| price >= min)
+                        && asked.max_price.is_none_or(|max| price <= max)
+                })
             }),
         );
     }

@@ -186,6 +186,86 @@ fn a_bound_and_a_name_that_ends_like_one_are_told_apart() {
     }
 }
 
+/// Graphics cards with so much memory, and a board that takes so much of it at most.
+fn cards_and_board() -> CatalogIndex {
+    let card = type_fields("gpu", [field("memory")]);
+    let board = type_fields("board", [field("memory.max")]);
+    let with = |number, fields: &std::sync::Arc<_>, attributes| IndexedProduct {
+        fields: std::sync::Arc::clone(fields),
+        attributes,
+        ..product(number)
+    };
+    index([
+        with(1, &card, json!({"memory": 8})),
+        with(2, &card, json!({"memory": 12})),
+        with(3, &card, json!({"memory": [4, 24]})),
+        with(4, &board, json!({"memory": {"max": 12}})),
+        with(5, &board, json!({"memory": {"max": 64}})),
+    ])
+}
+
+#[test]
+fn a_name_that_one_type_declares_is_a_bound_for_the_others() {
+    let index = cards_and_board();
+    for (query, found) in [
+        ("type=gpu&attr.memory.max=8", vec![1, 3]),
+        ("type=gpu&attr.memory.min=8&attr.memory.max=12", vec![1, 2]),
+        ("type=board&attr.memory.max=12", vec![4]),
+        (
+            "type=board&attr.memory.max=12&attr.memory.max=64",
+            vec![4, 5],
+        ),
+        ("attr.memory.max=12", vec![1, 2, 3, 4]),
+        ("attr.memory.max=64", vec![1, 2, 3, 5]),
+        ("type=gpu&type=board&attr.memory.max=12", vec![1, 2, 3, 4]),
+        ("attr.memory.max=12&attr.memory.max=64", vec![4, 5]),
+        ("type=nothing&attr.memory.max=8", vec![]),
+    ] {
+        let mut ids = search(&index, query).unwrap().ids;
+        ids.sort_unstable();
+        let found: Vec<_> = found.into_iter().map(id).collect();
+        assert_eq!(ids, found, "{query}");
+    }
+    let turned = "type=gpu&attr.memory.min=12&attr.memory.max=8";
+    let [(place, code)] = &refusal(&index, turned)[..] else {
+        panic!("one fault");
+    };
+    assert_eq!(
+        (place.as_str(), code.as_str()),
+        ("/attr.memory.min", "range")
+    );
+}
+
+#[test]
+fn a_text_has_no_bounds() {
+    let mut socket = field("socket");
+    socket.1.numeric = false;
+    let index = index([]);
+    index.declare(&type_fields("cpu", [socket.clone()]));
+    let expected = [("/attr.socket.min".to_owned(), "invalid_type".to_owned())];
+    assert_eq!(refusal(&index, "attr.socket.min=1"), expected);
+    assert_eq!(total(&index, "attr.socket=1"), 0);
+    // Of another type it may be a number.
+    index.declare(&type_fields("tool", [field("socket")]));
+    assert_eq!(total(&index, "attr.socket.min=1"), 0);
+    assert_eq!(refusal(&index, "type=cpu&attr.socket.min=1"), expected);
+}
+
+#[test]
+fn a_price_filter_asks_of_every_variant() {
+    let mut shirt = product(1);
+    shirt.dearer = vec![3_000];
+    let index = index([shirt]);
+    for (query, found) in [
+        ("minPrice=2000", 1),
+        ("maxPrice=1000", 1),
+        ("minPrice=1001&maxPrice=2999", 0),
+        ("minPrice=3001", 0),
+    ] {
+        assert_eq!(total(&index, query), found, "{query}");
+    }
+}
+
 #[test]
 fn a_label_tells_what_lies_below_a_declared_field() {
     let mut game = product(1);
