@@ -111,9 +111,19 @@ async fn forge(shop: &TestShop, forgery: &Value) -> u64 {
 
 #[actix_web::test]
 async fn forgeries_are_refused_leave_nothing_behind_and_lead_nowhere() {
+    forgeries_are_refused("local").await;
+}
+
+#[actix_web::test]
+async fn forgeries_are_refused_as_well_where_paypal_is_asked() {
+    forgeries_are_refused("api").await;
+}
+
+async fn forgeries_are_refused(verification: &str) {
     let lure = Lure::new();
     let shop = Setup::default()
         .with("CHECKOUT__RECONCILE_SECONDS", 3_600)
+        .with("PAYPAL__WEBHOOK_VERIFICATION", verification)
         .start()
         .await;
     let admin = shop.admin().await;

@@ -50,6 +50,10 @@ impl Transmission {
         if Timestamp::parse(time).is_err() {
             return Err(VerifyError::False("no transmission time"));
         }
+        // PayPal's are written as a URL reads; of another spelling each reader makes a host of its own.
+        if !url::Url::parse(certificate_url).is_ok_and(|url| url.as_str() == certificate_url) {
+            return Err(VerifyError::False("no certificate's URL"));
+        }
         let signature = STANDARD
             .decode(signature_text)
             .map_err(|_refused| VerifyError::False("the signature is not base64"))?;
