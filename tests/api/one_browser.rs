@@ -38,9 +38,6 @@ async fn two_persons_at_one_browser_see_each_their_own() {
     }
     let emails = [0, 1].map(|who: usize| profiles[who]["email"].as_str().unwrap().to_owned());
     let mut browser = Browser::open(&format!("{}/api/docs/", shop.server.url)).await;
-    browser
-        .until("document.readyState", &json!("complete"))
-        .await;
     browser.evaluate(&page(&emails)).await;
     for _round in 0..2 {
         for (who, profile) in profiles.iter().enumerate() {

@@ -60,12 +60,6 @@ async fn a_page_sees_each_event_once_through_restarts_of_the_node() {
     assert!(types.text.contains("export function connect"));
 
     let mut browser = Browser::open(&format!("{}/api/docs/", shop.server.url)).await;
-    browser
-        .until(
-            "document.readyState + location.pathname",
-            &json!("complete/api/docs/"),
-        )
-        .await;
     let opened = browser.evaluate(&page(&email, "auto")).await;
     assert_eq!(opened, "/api/docs/");
     browser.until("live.state", &json!("live")).await;
@@ -151,9 +145,6 @@ async fn a_page_whose_line_is_dead_notices_and_resumes() {
     let line = Line::to(port.parse().unwrap());
     let url = format!("http://127.0.0.1:{}/api/docs/", line.port);
     let mut browser = Browser::open(&url).await;
-    browser
-        .until("document.readyState", &json!("complete"))
-        .await;
     let script = page(email.as_str().unwrap(), "websocket");
     browser.evaluate(&script).await;
     browser.until("live.state", &json!("live")).await;

@@ -23,7 +23,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Opens `url`.
+    /// Opens `url` and waits until it is there.
     pub(crate) async fn open(url: &str) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch-chromium");
         let found = Command::new(script).output().unwrap();
@@ -76,12 +76,18 @@ impl Browser {
             .unwrap();
         let page = page["webSocketDebuggerUrl"].as_str().unwrap();
         let (page, _) = connect_async(page).await.unwrap();
-        Self {
+        let mut browser = Self {
             child,
             folder,
             page,
             calls: 0,
-        }
+        };
+        // Before it there is another page, which is complete at once.
+        let there = json!(format!("complete {url}"));
+        browser
+            .until("`${document.readyState} ${location.href}`", &there)
+            .await;
+        browser
     }
 
     /// The value of an expression in the page; a promise is awaited.
