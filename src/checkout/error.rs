@@ -53,9 +53,6 @@ pub enum CheckoutError {
     /// The shipping method does not serve the address.
     #[error("no such shipping method for the address")]
     NoSuchShipping,
-    /// The tax differs by region, and the address does not name one by its code.
-    #[error("the address names no region, on which the tax depends")]
-    NoRegion,
     /// The cart's money is being taken by this checkout.
     #[error("checkout {0} of this cart is being paid")]
     BeingPaid(CheckoutId),
@@ -114,11 +111,6 @@ impl From<CheckoutError> for Problem {
                     "this method does not serve the address",
                 )])
             }
-            CheckoutError::NoRegion => Self::field(
-                "/shippingAddress/region",
-                "region",
-                "the tax depends on it: expected its short code (ISO 3166-2), such as CA for California",
-            ),
             CheckoutError::BeingPaid(id) => Self::new(Code::Conflict)
                 .detail("a payment of this cart is being captured")
                 .with("checkoutId", &id)

@@ -41,9 +41,12 @@ where
         Box::pin(async move {
             typed?;
             let bytes = read_at_most(payload, MOST).await?;
-            let value = parse_json(&bytes).map_err(|refused| match refused.code() {
-                Code::Invalid => refused.also(survey::faults::<T>(&bytes)),
-                _ => refused,
+            let value = parse_json(&bytes).map_err(|refused| {
+                if refused.code() == Code::Invalid {
+                    refused.also(survey::faults::<T>(&bytes))
+                } else {
+                    refused
+                }
             })?;
             checked(&value)?;
             Ok(Self(value))

@@ -1,6 +1,9 @@
 //! Which site the shop is, as browsers name it: scheme, host and port.
 
-use actix_web::{HttpRequest, http::header::HOST};
+use actix_web::{
+    HttpRequest,
+    http::{header::HOST, uri::Authority},
+};
 
 use crate::config::ServerConfig;
 
@@ -27,7 +30,7 @@ pub fn own_site(request: &HttpRequest, server: &ServerConfig) -> String {
         let host = request.headers().get(HOST);
         let host = host.and_then(|value| value.to_str().ok());
         // HTTP/2 names the host in its address.
-        host.or_else(|| request.uri().authority().map(|host| host.as_str()))
+        host.or_else(|| request.uri().authority().map(Authority::as_str))
     };
     let host = forwarded("x-forwarded-host").or_else(asked);
     format!("{scheme}://{}", host.unwrap_or_default())

@@ -66,3 +66,77 @@ fn named(fault: &ValidationError<'_>) -> Vec<FieldError> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::problem::{Code, Problem};
+
+    #[derive(utoipa::ToSchema, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape counts")]
+    struct Form {
+        email: String,
+        password: String,
+        name: Option<String>,
+        #[serde(default)]
+        addresses: Vec<Place>,
+    }
+
+    #[derive(utoipa::ToSchema, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape counts")]
+    struct Place {
+        city: String,
+    }
+
+    fn named(body: &Value) -> Vec<(String, String)> {
+        let faults = faults::<Form>(body.to_string().as_bytes());
+        let named = faults.into_iter().map(|fault| (fault.pointer, fault.code));
+        let mut named: Vec<_> = named.collect();
+        named.sort();
+        named
+    }
+
+    #[test]
+    fn every_field_that_is_missing_unknown_or_of_another_type_is_named() {
+        let of = |faults: &[(&str, &str)]| -> Vec<(String, String)> {
+            let owned = faults
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+            owned.collect()
+        };
+        assert_eq!(
+            named(&json!({})),
+            of(&[("/email", "required"), ("/password", "required")])
+        );
+        let body = json!({
+            "email": 5, "password": "x", "name": null, "role": "admin", "a/b": 1,
+            "addresses": [{ "city": "A" }, { "town": "B" }],
+        });
+        assert_eq!(
+            named(&body),
+            of(&[
+                ("/a~1b", "unknown_field"),
+                ("/addresses/1/city", "required"),
+                ("/addresses/1/town", "unknown_field"),
+                ("/email", "invalid_type"),
+                ("/role", "unknown_field"),
+            ])
+        );
+        assert_eq!(named(&json!({ "email": "a", "password": "b" })), []);
+        let many: Map<String, Value> = (0..1_000).map(|n| (n.to_string(), json!(1))).collect();
+        assert_eq!(named(&Value::Object(many)).len(), MOST);
+    }
+
+    #[test]
+    fn what_the_decoder_has_said_stands() {
+        let said = Problem::field("/email", "invalid_type", "expected a string");
+        let told = said.also(faults::<Form>(br#"{ "email": 5 }"#));
+        assert_eq!(told.code(), Code::Invalid);
+        let told = told.to_string();
+        assert!(!told.contains("another type"), "{told}");
+    }
+}

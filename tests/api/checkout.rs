@@ -499,19 +499,13 @@ async fn shipping_is_priced_for_the_cart_and_refused_where_it_does_not_go() {
 }
 
 #[actix_web::test]
-async fn where_tax_differs_by_region_the_region_is_asked_for_and_countries_are_real() {
+async fn a_regions_code_is_read_in_any_case_and_countries_are_real() {
     let shop = TestShop::start().await;
     let (admin, buyer) = (shop.admin().await, shop.customer().await);
     let mug = shop.product(&admin, "MUG", 900, 50).await;
     let line = json!({ "productId": mug["id"], "quantity": 1 });
     let cart = buyer.post("/api/cart", &line).await.expect(200).body;
     let mut body = checkout_of(&cart);
-    for region in [json!("California"), json!(""), json!("C-A"), json!(null)] {
-        body["shippingAddress"]["region"] = region;
-        let refused = buyer.post("/api/payment/checkout", &body).await;
-        let refused = refused.expect_problem(422, "validation_failed");
-        assert_eq!(refused.pointers(), ["/shippingAddress/region"]);
-    }
     for region in ["CA", "ca", " CA"] {
         body["shippingAddress"]["region"] = json!(region);
         let taxed = buyer.post("/api/payment/checkout", &body).await;
@@ -522,7 +516,7 @@ async fn where_tax_differs_by_region_the_region_is_asked_for_and_countries_are_r
     let refused = buyer.post("/api/payment/checkout", &body).await;
     let refused = refused.expect_problem(422, "validation_failed");
     assert_eq!(refused.pointers(), ["/shippingAddress/country"]);
-    // Elsewhere tax does not depend on it.
+    // Where it is no code, the country's own rate is left.
     body["shippingAddress"]["country"] = json!("DE");
     body["shippingAddress"]["region"] = json!("Bayern");
     buyer.post("/api/payment/checkout", &body).await.expect(201);

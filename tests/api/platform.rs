@@ -341,7 +341,7 @@ fn refusal(command: &str, pairs: &[(&str, &str)]) -> String {
 #[test]
 fn a_faulty_configuration_is_one_line_that_names_the_key() {
     let port = free_port().to_string();
-    let with = |pairs| refusal("serve", pairs);
+    let with = |pairs: &[(&str, &str)]| refusal("serve", pairs);
     assert!(with(&[("BODEGA__SERVER__PORT", &port)]).contains("port"));
     assert!(with(&[("BODEGA__AUTH__JWT_SECRET", "short")]).contains("auth.jwt_secret"));
     assert!(with(&[("BODEGA__MONGODB__POOL_SIZE", "lots")]).contains("mongodb.pool_size"));
