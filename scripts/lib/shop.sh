@@ -80,6 +80,8 @@ configure() { # shop, simulator
   # shellcheck source=/dev/null
   source "$data/secrets.env"
   export BODEGA__SERVER__PUBLIC_URL=${BODEGA__SERVER__PUBLIC_URL:-$1}
+  # The same machine by its other name, which is another origin.
+  export BODEGA__SERVER__ALLOWED_ORIGINS=${BODEGA__SERVER__ALLOWED_ORIGINS:-${1/127.0.0.1/localhost}}
   export BODEGA__AUTH__JWT_SECRET=$JWT_SECRET
   export BODEGA__PAYPAL__BASE_URL=$2
   export BODEGA__PAYPAL__CLIENT_ID=$PAYPAL_CLIENT_ID

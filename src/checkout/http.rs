@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     discounts::AppliedDiscount,
     faults::{Plant, planted},
-    http::{Body, ClientAddress, Params, RequestId},
+    http::{Body, ClientAddress, Params, RequestId, own_site},
     id::{CheckoutId, LineId, OrderId, ProductId, VariantId},
     idempotency::{Idempotency, IdempotencyKey},
     money::Money,
@@ -289,12 +289,7 @@ struct ReturnPages {
 impl ReturnPages {
     /// The pages asked for, where they are the shop's own; else as configured; else the storefront's.
     fn of(request: &HttpRequest, config: &Config, body: &CheckoutRequest) -> Result<Self, Problem> {
-        let info = request.connection_info();
-        let own = if config.server.public_url.is_empty() {
-            format!("{}://{}", info.scheme(), info.host())
-        } else {
-            config.server.public_url.clone()
-        };
+        let own = own_site(request, &config.server);
         let page = |asked: Option<&String>, configured: &str, path: &str, field: &str| match asked {
             Some(url) if is_own(url, &own, config) => Ok(url.clone()),
             Some(_) => Err(Problem::field(

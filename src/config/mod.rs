@@ -61,12 +61,13 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port to listen on.
     pub bind: SocketAddr,
-    /// How buyers reach the shop, without a trailing slash; empty: the bound address.
+    /// How buyers reach the shop, without a trailing slash; empty: as each request names it.
     pub public_url: String,
     /// Further sites whose pages may open live streams.
     #[serde(deserialize_with = "read::list")]
     pub allowed_origins: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is believed, and without `public_url` their `X-Forwarded-Proto` and
+    /// `X-Forwarded-Host`.
     #[serde(deserialize_with = "read::list")]
     pub trusted_proxies: Vec<std::net::IpAddr>,
     /// HTTP worker threads; 0: one a core.

@@ -7,6 +7,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::ORIGIN, we
 use crate::{
     config::Config,
     faults::{Plant, planted},
+    http::own_site,
     problem::{Code, Problem},
 };
 
@@ -14,27 +15,24 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct OwnPage;
 
-fn is_own(request: &HttpRequest) -> bool {
+fn is_own(request: &HttpRequest) -> Result<bool, Problem> {
     let Some(origin) = request.headers().get(ORIGIN) else {
         // Browsers name the origin of every request that could change something (Fetch, 3.1).
-        return true;
+        return Ok(true);
     };
     let Ok(origin) = origin.to_str() else {
-        return false;
+        return Ok(false);
     };
-    let config = request.app_data::<web::Data<Config>>();
-    let configured = config.is_some_and(|config| {
-        let url = &config.server.public_url;
-        let allowed = &config.server.allowed_origins;
-        (!url.is_empty() && same_site(url, origin)) || allowed.iter().any(|own| own == origin)
-    });
-    // The host that the browser itself asked for; behind a proxy that changes it, `public_url` counts.
-    let host = origin.split_once("://").map(|(_, host)| host);
-    configured || host.is_some_and(|host| host == request.connection_info().host())
+    let config = request
+        .app_data::<web::Data<Config>>()
+        .ok_or_else(|| Problem::internal("the configuration is not wired"))?;
+    let allowed = &config.server.allowed_origins;
+    let own = own_site(request, &config.server);
+    Ok(is_origin_of(origin, &own) || allowed.iter().any(|own| own == origin))
 }
 
-/// Whether the origin of `url` is `origin`.
-fn same_site(url: &str, origin: &str) -> bool {
+/// Whether `origin` is the origin of `url`: scheme, host and port.
+fn is_origin_of(origin: &str, url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| url.origin().ascii_serialization() == origin)
 }
 
@@ -43,10 +41,13 @@ impl FromRequest for OwnPage {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        std::future::ready(if is_own(request) || planted(Plant::OriginUnchecked) {
-            Ok(Self)
-        } else {
-            Err(Code::ForeignOrigin.into())
-        })
+        let own = is_own(request).and_then(|own| {
+            if own || planted(Plant::OriginUnchecked) {
+                Ok(Self)
+            } else {
+                Err(Code::ForeignOrigin.into())
+            }
+        });
+        std::future::ready(own)
     }
 }

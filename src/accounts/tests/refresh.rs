@@ -168,11 +168,15 @@ async fn a_foreign_page_can_neither_refresh_nor_sign_out() {
         let call = shop.call(Method::POST, path).header("origin", origin);
         Answer::of(call.header("cookie", cookie)).await
     };
+    let over_https = shop.base().replace("http", "https");
+    let over_ftp = shop.base().replace("http", "ftp");
     for origin in [
         "https://evil.example",
         "null",
         "http://127.0.0.1",
         "http://127.0.0.1:1",
+        &over_https,
+        &over_ftp,
     ] {
         for path in ["/api/auth/refresh", "/api/auth/logout"] {
             let refused = from(origin, path).await;
@@ -180,6 +184,37 @@ async fn a_foreign_page_can_neither_refresh_nor_sign_out() {
             assert_eq!(refused.cookie(), "");
         }
     }
+    // What anybody can say of where a request went proves nothing.
+    let evil = shop
+        .call(Method::POST, "/api/auth/refresh")
+        .header("origin", "https://evil.example")
+        .header("x-forwarded-host", "evil.example")
+        .header("x-forwarded-proto", "https")
+        .header("forwarded", "host=evil.example;proto=https");
+    Answer::of(evil).await.expect(403, "foreign_origin");
     from(shop.base(), "/api/auth/refresh").await.expect(200, "");
+    shop.finish().await;
+}
+
+#[actix_web::test]
+async fn beside_the_public_address_nothing_that_a_request_says_counts() {
+    let public = [("BODEGA__SERVER__PUBLIC_URL", "https://shop.example")];
+    let shop = TestShop::with(&public).await;
+    let from = async |origin: &str, name: &str, value: &str| {
+        let call = shop.call(Method::POST, "/api/auth/refresh");
+        Answer::of(call.header("origin", origin).header(name, value)).await
+    };
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "host=evil.example"),
+    ] {
+        for origin in ["https://evil.example", "http://evil.example"] {
+            let refused = from(origin, name, value).await;
+            refused.expect(403, "foreign_origin");
+        }
+        let own = from("https://shop.example", name, value).await;
+        own.expect(401, "invalid_token");
+    }
     shop.finish().await;
 }

@@ -51,6 +51,8 @@ async fn foreign_pages_are_refused_before_the_ticket_is_used_up() {
         "null",
         "https://shop.example.evil.example",
         "http://shop.example",
+        // What the request was sent to counts only where no public address is set.
+        live.base.as_str(),
     ] {
         assert_eq!(
             refused(&live, &query, &[("origin", foreign)]).await,
@@ -58,11 +60,7 @@ async fn foreign_pages_are_refused_before_the_ticket_is_used_up() {
             "{foreign}"
         );
     }
-    for own in [
-        live.base.as_str(),
-        "https://shop.example",
-        "https://app.example",
-    ] {
+    for own in ["https://shop.example", "https://app.example"] {
         let ticket = live
             .ticket(&live.token(UserId::new(), Role::Customer))
             .await;
