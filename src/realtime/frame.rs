@@ -3,6 +3,7 @@
 use actix_web::web::Bytes;
 use serde::Serialize;
 
+use super::link::End;
 use crate::{
     clock::Timestamp,
     id::OrderId,
@@ -12,6 +13,22 @@ use crate::{
         model::{EventData, EventKind},
     },
 };
+
+/// What the server says on a stream, told apart by `type`; a client passes over types that it does not know.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub(super) enum StreamMessage<'a> {
+    /// First of all.
+    Hello(Hello),
+    /// An order has changed.
+    Order(EventView<'a>),
+    /// The buyer's cart has changed.
+    Cart(CartUpdated),
+    /// Nothing has happened, and the server is there.
+    Heartbeat(Heartbeat),
+    /// Last of all.
+    Close(Close),
+}
 
 /// One message to a client; cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,11 +44,15 @@ pub(super) struct Frame {
 /// The first message of every stream.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Hello {
+#[schema(as = StreamHello)]
+pub(super) struct Hello {
+    /// `hello`.
+    #[schema(pattern = "^hello$")]
     r#type: &'static str,
     /// The number of the buyer's last event.
     last_event_id: i64,
     /// How often the server shows that it is there.
+    #[schema(example = 15)]
     heartbeat_seconds: u64,
 }
 
@@ -54,11 +75,39 @@ pub(super) struct EventView<'a> {
 }
 
 /// The buyer's cart has changed.
-#[derive(Debug, Serialize)]
-struct CartUpdated {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CartUpdated)]
+pub(super) struct CartUpdated {
+    /// `cart.updated`.
+    #[schema(pattern = r"^cart\.updated$")]
     r#type: &'static str,
+    /// When it changed: the cart's `updatedAt` at this version.
     at: Timestamp,
+    /// The cart's version since; it orders these messages, which have no number.
     version: i64,
+}
+
+/// The sign of life of a WebSocket whose client has asked for it: pages are not shown pings.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = StreamHeartbeat)]
+pub(super) struct Heartbeat {
+    /// `heartbeat`.
+    #[schema(pattern = "^heartbeat$")]
+    r#type: &'static str,
+}
+
+/// The last server-sent event; a WebSocket is closed with its code instead.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = StreamClose)]
+pub(super) struct Close {
+    /// `close`.
+    #[schema(pattern = "^close$")]
+    r#type: &'static str,
+    /// The code that a WebSocket would be closed with.
+    #[schema(example = 4001)]
+    code: u16,
+    /// A word about it.
+    reason: &'static str,
 }
 
 /// The type of [`CartUpdated`].
@@ -68,7 +117,7 @@ impl Frame {
     fn of(
         id: Option<i64>,
         kind: &'static str,
-        message: &impl Serialize,
+        message: &StreamMessage<'_>,
     ) -> Result<Self, StoreError> {
         let json = serde_json::to_vec(message).map_err(|error| StoreError::Damaged {
             collection: kind,
@@ -85,7 +134,7 @@ impl Frame {
             last_event_id,
             heartbeat_seconds,
         };
-        Self::of(None, "hello", &hello)
+        Self::of(None, "hello", &StreamMessage::Hello(hello))
     }
 
     /// An order's event for its buyer.
@@ -110,16 +159,34 @@ impl Frame {
             version: event.version,
             data: &event.data,
         };
-        Self::of(id, event.kind.as_str(), &view)
+        Self::of(id, event.kind.as_str(), &StreamMessage::Order(view))
     }
 
-    /// The buyer's cart is at `version`.
-    pub(super) fn cart_updated(version: i64) -> Result<Self, StoreError> {
+    /// The buyer's cart is at `version` since `at`.
+    pub(super) fn cart_updated(version: i64, at: Timestamp) -> Result<Self, StoreError> {
         let updated = CartUpdated {
             r#type: CART_UPDATED,
-            at: Timestamp::now(),
+            at,
             version,
         };
-        Self::of(None, CART_UPDATED, &updated)
+        Self::of(None, CART_UPDATED, &StreamMessage::Cart(updated))
+    }
+
+    /// Nothing has happened.
+    pub(super) fn heartbeat() -> Result<Self, StoreError> {
+        let heartbeat = Heartbeat {
+            r#type: "heartbeat",
+        };
+        Self::of(None, "heartbeat", &StreamMessage::Heartbeat(heartbeat))
+    }
+
+    /// The last word of a stream that ends.
+    pub(super) fn close(end: End) -> Result<Self, StoreError> {
+        let close = Close {
+            r#type: "close",
+            code: end.code(),
+            reason: end.reason(),
+        };
+        Self::of(None, "close", &StreamMessage::Close(close))
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Hub, Tickets, client,
-    frame::EventView,
+    frame::{Frame, StreamMessage},
     hub::JoinError,
     params::StreamParams,
     socket, sse,
@@ -104,10 +104,13 @@ async fn open(
 
 /// Opens a WebSocket that is sent `hello` and then the events, each a JSON text message.
 ///
+/// Each `heartbeatSeconds` the client is pinged; with `heartbeat=true` it is sent a message `heartbeat` too.
+/// A client passes over types of messages that it does not know.
+///
 /// Closes with 4001 (token ended), 4008 (too slow), 1001 (no sign of life), 1002, 1003, 1007, 1008, 1009 (client's
 /// fault), 1012 (restarting), 1013 (try later). `cart.updated` and the staff channel's events carry no `id`.
 #[utoipa::path(tag = "realtime", params(StreamParams), security((), ("bearer" = [])), responses(
-    (status = SWITCHING_PROTOCOLS, description = "messages as described by OrderEvent", body = EventView),
+    (status = SWITCHING_PROTOCOLS, description = "messages as described by StreamMessage, without `close`", body = StreamMessage<'_>),
     (status = BAD_REQUEST, body = ProblemBody),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
@@ -129,7 +132,12 @@ async fn open_socket(
     let principal = opener(&params, caller, &tickets, &hub).await?;
     let opened = open(&hub, principal, &params, params.since).await?;
     let deliveries = opened.deliveries.boxed_local();
-    socket::answer(&request, payload, opened.hello, deliveries, hub.heartbeat())
+    let beat = params
+        .wants_heartbeat()
+        .then(Frame::heartbeat)
+        .transpose()?;
+    let heartbeat = (hub.heartbeat(), beat);
+    socket::answer(&request, payload, opened.hello, deliveries, heartbeat)
 }
 
 /// Opens a stream of server-sent events: `hello`, then the events with their number as `id`.
@@ -139,7 +147,8 @@ async fn open_socket(
 #[utoipa::path(tag = "realtime",
     params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "the last event received")),
     security((), ("bearer" = [])), responses(
-    (status = OK, content_type = "text/event-stream", body = EventView),
+    (status = OK, description = "each event's data as described by StreamMessage, without `heartbeat`",
+        content_type = "text/event-stream", body = StreamMessage<'_>),
     (status = UNAUTHORIZED, body = ProblemBody),
     (status = FORBIDDEN, body = ProblemBody),
     (status = UNPROCESSABLE_ENTITY, body = ProblemBody),

@@ -193,18 +193,22 @@ impl HubActor {
             return Ok(());
         }
         let whole = change.document.as_ref();
-        let version = match change.kind {
+        let written = match change.kind {
             ChangeKind::Updated => {
                 let updated = change.updated.as_ref();
-                updated.and_then(|fields| fields.get_i64("version").ok())
+                updated.and_then(|fields| {
+                    let at = fields.get_datetime("updated_at").ok()?;
+                    Some((fields.get_i64("version").ok()?, *at))
+                })
             }
-            ChangeKind::Inserted | ChangeKind::Replaced => {
-                whole.and_then(|cart| cart.get_i64("version").ok())
-            }
+            ChangeKind::Inserted | ChangeKind::Replaced => whole.and_then(|cart| {
+                let at = cart.get_datetime("updated_at").ok()?;
+                Some((cart.get_i64("version").ok()?, at))
+            }),
             ChangeKind::Deleted => None,
         };
-        if let Some(version) = version {
-            let frame = Arc::new(Frame::cart_updated(version)?);
+        if let Some((version, at)) = written {
+            let frame = Arc::new(Frame::cart_updated(version, at.into())?);
             self.retain_of(user, |stream| stream.offer(&frame));
         }
         Ok(())

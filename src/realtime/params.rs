@@ -33,6 +33,9 @@ pub(super) struct StreamParams {
     /// With `channel=orders`: only events of this type. Repeat it for several.
     #[param(value_type = Option<Vec<EventKind>>)]
     r#type: Vec<EventKind>,
+    /// `true`: a WebSocket is sent a message `heartbeat` with each ping, for clients that are not shown pings,
+    /// as pages are not. Server-sent events have a comment in its place.
+    heartbeat: Option<bool>,
 }
 
 /// A channel besides the own events.
@@ -43,12 +46,17 @@ enum ChannelName {
 }
 
 /// The names of the parameters.
-const NAMES: [&str; 5] = ["ticket", "since", "channel", "status", "type"];
+const NAMES: [&str; 6] = ["ticket", "since", "channel", "status", "type", "heartbeat"];
 
 impl StreamParams {
     /// Whether the stream is of the user's own events.
     pub(super) fn is_own(&self) -> bool {
         self.channel.is_none()
+    }
+
+    /// Whether the client wants to be told that the server is there.
+    pub(super) fn wants_heartbeat(&self) -> bool {
+        self.heartbeat.unwrap_or_default()
     }
 
     /// What the stream listens to.
@@ -112,6 +120,7 @@ impl<'de> Visitor<'de> for Pairs {
                 "channel" => once("channel", &mut params.channel, pairs.next_value()?)?,
                 "status" => add(&mut params.status, pairs.next_value()?),
                 "type" => add(&mut params.r#type, pairs.next_value()?),
+                "heartbeat" => once("heartbeat", &mut params.heartbeat, pairs.next_value()?)?,
                 other => return Err(A::Error::unknown_field(other, &NAMES)),
             }
         }
@@ -160,6 +169,8 @@ mod tests {
             "status=pending",
             "status=",
             "type=cart.updated",
+            "heartbeat=1",
+            "heartbeat=true&heartbeat=true",
             "stauts=Pending",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

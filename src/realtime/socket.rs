@@ -33,13 +33,14 @@ pub(super) fn check_handshake(request: &HttpRequest) -> Result<(), Problem> {
         })
 }
 
-/// Answers with a WebSocket that is sent `hello` and then `deliveries`.
+/// Answers with a WebSocket that is sent `hello` and then `deliveries`. At each heartbeat it is pinged, and sent
+/// what its client wants to be sent then.
 pub(super) fn answer(
     request: &HttpRequest,
     payload: web::Payload,
     hello: Frame,
     deliveries: LocalBoxStream<'static, Delivery>,
-    heartbeat: Duration,
+    (heartbeat, beat): (Duration, Option<Frame>),
 ) -> Result<HttpResponse, Problem> {
     let overflowed = Rc::new(Cell::new(false));
     let guarded = FrameGuard::new(payload, u64::from(MAX_FRAME), overflowed.clone());
@@ -47,6 +48,7 @@ pub(super) fn answer(
         hello: Some(hello),
         deliveries: Some(deliveries),
         heartbeat,
+        beat,
         heard_at: Instant::now(),
         counted_since: Instant::now(),
         counted: 0,
@@ -62,6 +64,8 @@ struct Socket {
     hello: Option<Frame>,
     deliveries: Option<LocalBoxStream<'static, Delivery>>,
     heartbeat: Duration,
+    /// Encoded once for all heartbeats.
+    beat: Option<Frame>,
     heard_at: Instant,
     counted_since: Instant,
     counted: u32,
@@ -123,6 +127,9 @@ impl Actor for Socket {
                 close(CloseCode::Away, "no sign of life", ctx);
             } else {
                 ctx.ping(b"");
+                if let Some(beat) = &socket.beat {
+                    send(beat, ctx);
+                }
             }
         });
     }

@@ -74,8 +74,13 @@ fn block(id: Option<i64>, kind: &str, json: &[u8]) -> Vec<u8> {
     [head.as_bytes(), json, b"\n\n"].concat()
 }
 
-/// The last event, with the code that a WebSocket would be closed with.
+/// The last event.
 fn goodbye(end: End) -> Vec<u8> {
-    let json = serde_json::json!({ "type": "close", "code": end.code(), "reason": end.reason() });
-    block(None, "close", json.to_string().as_bytes())
+    match Frame::close(end) {
+        Ok(frame) => block(None, frame.kind, &frame.json),
+        Err(error) => {
+            tracing::error!(%error, "the last word cannot be said");
+            Vec::new()
+        }
+    }
 }

@@ -164,11 +164,12 @@ async fn the_buyers_cart_is_told_of_to_the_buyer_only() {
         .mongo
         .database()
         .collection::<bson::Document>("carts");
+    let at = |version: i64| Timestamp::from_millis(1_700_000_000_000 + version);
     carts
-        .insert_one(doc! { "_id": user, "version": 1_i64 })
+        .insert_one(doc! { "_id": user, "version": 1_i64, "updated_at": at(1) })
         .await
         .unwrap();
-    let change = doc! { "$set": { "version": 2_i64, "items": [] } };
+    let change = doc! { "$set": { "version": 2_i64, "updated_at": at(2), "items": [] } };
     carts
         .update_one(doc! { "_id": user }, change)
         .await
@@ -179,6 +180,7 @@ async fn the_buyers_cart_is_told_of_to_the_buyer_only() {
             (&told["type"], &told["version"]),
             (&json!("cart.updated"), &json!(version))
         );
+        assert_eq!(told["at"], json!(at(version)), "not when it was told");
         assert_eq!(told.get("id"), None);
     }
     live.order(other).await;

@@ -34,14 +34,13 @@ struct Devices {
 }
 
 impl Devices {
-    async fn expect(&mut self, version: u64, why: &str) {
-        for heard in [
-            heard_by_socket(&mut self.tab).await,
-            heard_by_source(&mut self.phone).await,
-        ] {
-            assert_eq!(heard["version"], version, "{why}");
-            assert!(heard["at"].is_string());
-        }
+    /// What both hear; when the change was.
+    async fn expect(&mut self, version: u64, why: &str) -> Value {
+        let by_tab = heard_by_socket(&mut self.tab).await;
+        let by_phone = heard_by_source(&mut self.phone).await;
+        assert_eq!(by_tab["version"], version, "{why}");
+        assert_eq!(by_tab, by_phone, "the same of every node");
+        by_tab["at"].clone()
     }
 }
 
@@ -65,13 +64,12 @@ async fn every_change_reaches_the_buyers_other_devices_and_nobody_else() {
     let mut other = Socket::open(&stranger, "").await;
 
     let cart = add(&buyer, &products[0]).await.expect(200).body;
-    devices.expect(1, "made at this node").await;
+    let at = devices.expect(1, "made at this node").await;
+    assert_eq!(at, cart["updatedAt"]);
     let line = format!("/api/cart/{}", cart["items"][0]["id"].as_str().unwrap());
-    elsewhere
-        .put(&line, &json!({ "quantity": 2 }))
-        .await
-        .expect(200);
-    devices.expect(2, "set at the other node").await;
+    let set = elsewhere.put(&line, &json!({ "quantity": 2 })).await;
+    let at = devices.expect(2, "set at the other node").await;
+    assert_eq!(at, set.expect(200).body["updatedAt"]);
 
     let guest = Client::new(&second.url);
     guest

@@ -269,4 +269,11 @@ async fn a_client_that_gives_no_sign_of_life_is_let_go() {
         "who answers pings, by being read, stays"
     );
     assert_eq!(silent.end().await, 1001);
+
+    // Pages are not shown pings: who asks is told each time.
+    let mut told = Socket::open(&buyer, "&heartbeat=true").await;
+    assert_eq!(told.next().await["type"], "hello");
+    for _ in 0..3 {
+        assert_eq!(told.next().await, json!({ "type": "heartbeat" }));
+    }
 }

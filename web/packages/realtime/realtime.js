@@ -16,6 +16,8 @@ const SOON_MS = 1_000;
 const STEADY_MS = 10_000;
 /** How long a connection may take to say hello. */
 const HELLO_MS = 10_000;
+/** After so many heartbeats without a word a connection is dead, whatever the browser says of it. */
+const MISSED_BEATS = 2.5;
 /** After so many WebSockets in a row without hello, server-sent events are tried. */
 const SOCKET_TRIES = 2;
 /** How often a socket is tried again while server-sent events work: every so many connections. */
@@ -254,29 +256,42 @@ class Client {
   }
 
   #overSocket(ticket) {
-    const url = this.#url("/api/realtime/ws", [["ticket", ticket]]);
+    const url = this.#url("/api/realtime/ws", [
+      ["ticket", ticket],
+      // Pages are not shown pings.
+      ["heartbeat", "true"],
+    ]);
     url.protocol = url.protocol.replace("http", "ws");
     return new Promise((resolve) => {
       const socket = new this.#browser.WebSocket(url);
       let hello = false;
+      let silence;
+      let patience = HELLO_MS;
       const finish = (code) => {
-        this.#browser.clearTimeout(late);
+        this.#browser.clearTimeout(silence);
         this.#end = () => {};
         socket.onmessage = socket.onclose = socket.onerror = null;
         resolve({ hello, code });
       };
       const giveUp = () => {
+        // A dead connection answers no goodbye: its end is not waited for.
         finish();
         socket.close();
       };
-      const late = this.#browser.setTimeout(giveUp, HELLO_MS);
+      const listen = () => {
+        this.#browser.clearTimeout(silence);
+        silence = this.#browser.setTimeout(giveUp, patience);
+      };
+      listen();
       this.#end = giveUp;
       socket.onclose = (event) => finish(event.code);
       socket.onerror = () => {}; // what it means comes with close
       socket.onmessage = (event) => {
-        if (!hello) this.#browser.clearTimeout(late);
+        const message = JSON.parse(event.data);
         hello = true;
-        if (!this.#hear(JSON.parse(event.data), "websocket")) giveUp();
+        if (message.type === "hello") patience = message.heartbeatSeconds * 1_000 * MISSED_BEATS;
+        listen();
+        if (!this.#hear(message, "websocket")) giveUp();
       };
     });
   }
@@ -315,7 +330,7 @@ class Client {
           }
           hello = true;
           // The server shows at each heartbeat that it is there.
-          if (message.type === "hello") patience = message.heartbeatSeconds * 2_500;
+          if (message.type === "hello") patience = message.heartbeatSeconds * 1_000 * MISSED_BEATS;
           if (!this.#hear(message, "sse")) return { hello };
         }
       }
@@ -335,6 +350,8 @@ class Client {
       this.#greet(message, transport);
       return true;
     }
+    // It has been heard; there is nothing to tell.
+    if (message.type === "heartbeat") return true;
     if (typeof message.id === "number" && !this.#options.channel) {
       const after = this.#sequence.last;
       switch (this.#sequence.judge(message.id)) {

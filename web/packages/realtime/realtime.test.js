@@ -52,6 +52,7 @@ class Played {
   seen = [];
   gaps = [];
   faults = [];
+  watches = new Set();
   answer = () => ({ status: 200 });
   random = () => 0.5;
 
@@ -92,7 +93,11 @@ class Played {
       },
       // Time stands still while a connection lasts; pauses pass at once and are kept.
       setTimeout: (run, delay) => {
-        if (delay === 10_000 || delay === 37_500) return null;
+        if (delay === 10_000 || delay === 37_500) {
+          const watch = { run, delay };
+          played.watches.add(watch);
+          return watch;
+        }
         played.pauses.push(delay);
         return setImmediate(() => {
           try {
@@ -102,7 +107,7 @@ class Played {
           }
         });
       },
-      clearTimeout: (timer) => clearImmediate(timer),
+      clearTimeout: (timer) => (timer?.delay ? played.watches.delete(timer) : clearImmediate(timer)),
       random: () => played.random(),
       now: () => 0,
       events: undefined,
@@ -123,6 +128,15 @@ class Played {
       environment: this.environment(),
     });
     return this.live;
+  }
+
+  /** Nothing is heard for as long as the client waits; how long that was. */
+  silence() {
+    const [watch, ...others] = this.watches;
+    assert.deepEqual(others, [], "one watch a connection");
+    this.watches.clear();
+    watch.run();
+    return watch.delay;
   }
 
   /** The socket of connection number `count`, once it is there. */
@@ -146,7 +160,7 @@ test("each connection asks for what came after the last event, and drops what co
   const played = new Played();
   const live = played.connect({ since: 2 });
   const first = await played.socket(1);
-  assert.equal(first.url.href, "wss://shop.example/api/realtime/ws?ticket=t1&since=2");
+  assert.equal(first.url.href, "wss://shop.example/api/realtime/ws?ticket=t1&heartbeat=true&since=2");
   first.hello(4);
   first.event(3);
   first.event(4);
@@ -279,7 +293,7 @@ test("the staff channel: filters in the address, and each return is told as a ga
   const played = new Played();
   const live = played.connect({ channel: "orders", status: ["Pending", "Shipped"], type: ["order.created"] });
   const first = await played.socket(1);
-  const query = "?ticket=t1&channel=orders&status=Pending&status=Shipped&type=order.created";
+  const query = "?ticket=t1&heartbeat=true&channel=orders&status=Pending&status=Shipped&type=order.created";
   assert.equal(first.url.search, query);
   first.hello(0);
   first.say({ type: "order.created", orderId: "a" });
@@ -289,6 +303,29 @@ test("the staff channel: filters in the address, and each return is told as a ga
   assert.deepEqual(played.gaps, [{ reason: "channel" }]);
   assert.equal(live.lastEventId, undefined);
   live.close();
+});
+
+test("a socket that falls silent is given up and resumed, whatever the browser says of it", async () => {
+  const played = new Played();
+  const live = played.connect({ since: 0 });
+  const first = await played.socket(1);
+  assert.equal(played.silence(), 10_000, "no hello");
+  assert.ok(first.closed);
+  const second = await played.socket(2);
+  second.hello(1);
+  second.event(1);
+  const [before] = played.watches;
+  second.say({ type: "heartbeat" });
+  assert.ok(!played.watches.has(before), "each word begins the wait anew");
+  assert.equal(played.silence(), 37_500, "two and a half heartbeats");
+  assert.ok(second.closed);
+  const third = await played.socket(3);
+  assert.equal(third.url.searchParams.get("since"), "1");
+  third.hello(1);
+  assert.equal(live.state, "live");
+  assert.deepEqual(played.seen, [1], "a heartbeat is nothing to the page");
+  live.close();
+  assert.equal(played.watches.size, 0);
 });
 
 test("a fault in the page does not end the stream", async () => {
