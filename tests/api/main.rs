@@ -24,6 +24,7 @@ mod invariants;
 mod journey;
 mod limits;
 mod my_data;
+mod one_browser;
 mod outbox;
 mod packaging;
 mod paypal_contract;

@@ -1,138 +1,9 @@
-//! The browser client in a real browser: Chromium without a window, driven over its `DevTools` protocol.
+//! The browser client in a real browser.
 
-use std::{
-    collections::HashMap,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
-
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use serde_json::json;
 
 use super::support::{advance, event, events, order, user_of};
-use crate::support::{PATIENCE, TestShop, eventually, scaled};
-
-/// A Chromium with one page.
-struct Browser {
-    child: Child,
-    folder: PathBuf,
-    page: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
-    calls: u64,
-}
-
-impl Browser {
-    /// Opens `url`.
-    async fn open(url: &str) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch-chromium");
-        let found = Command::new(script).output().unwrap();
-        let said = String::from_utf8(found.stdout).unwrap();
-        assert!(
-            found.status.success(),
-            "{}",
-            String::from_utf8_lossy(&found.stderr)
-        );
-        let found: HashMap<&str, &str> = said
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .collect();
-        let folder = std::env::temp_dir().join(format!("chromium-{}", bson::oid::ObjectId::new()));
-        let mut command = Command::new(found["program"]);
-        command
-            .args(["--headless", "--disable-gpu", "--remote-debugging-port=0"])
-            // A container lets nobody make a sandbox; the pages are our own.
-            .args(["--no-sandbox", "--disable-dev-shm-usage"])
-            .arg(format!("--user-data-dir={}", folder.display()))
-            .arg("about:blank")
-            .env("HOME", std::env::temp_dir())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        if !found["libraries"].is_empty() {
-            command.env("LD_LIBRARY_PATH", found["libraries"]);
-        }
-        let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (said, heard) = std::sync::mpsc::channel();
-        // Read to its end: a full pipe would hold the browser up.
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("DevTools listening on ws://") {
-                    let _nobody = said.send(address.to_owned());
-                }
-            }
-        });
-        let address = tokio::task::spawn_blocking(move || heard.recv_timeout(PATIENCE));
-        let address = address.await.unwrap().expect("the browser starts");
-        let host = address.split('/').next().unwrap();
-        let pages = reqwest::Client::builder().no_proxy().build().unwrap();
-        let page: Value = pages
-            .put(format!("http://{host}/json/new?{url}"))
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let page = page["webSocketDebuggerUrl"].as_str().unwrap();
-        let (page, _) = connect_async(page).await.unwrap();
-        Self {
-            child,
-            folder,
-            page,
-            calls: 0,
-        }
-    }
-
-    /// The value of an expression in the page; a promise is awaited.
-    async fn evaluate(&mut self, expression: &str) -> Value {
-        self.calls += 1;
-        let call = json!({ "id": self.calls, "method": "Runtime.evaluate", "params": {
-            "expression": expression, "awaitPromise": true, "returnByValue": true,
-        } });
-        let call = Message::text(call.to_string());
-        self.page.send(call).await.unwrap();
-        loop {
-            let next = tokio::time::timeout(PATIENCE, self.page.next()).await;
-            let message = next.expect("an answer in time").unwrap().unwrap();
-            let answer: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
-            if answer["id"] == self.calls {
-                let result = &answer["result"];
-                assert!(
-                    result["exceptionDetails"].is_null(),
-                    "{expression}: {result}"
-                );
-                return result["result"]["value"].clone();
-            }
-        }
-    }
-
-    /// Waits until the expression is `expected`.
-    async fn until(&mut self, expression: &str, expected: &Value) {
-        let began = std::time::Instant::now();
-        loop {
-            let value = self.evaluate(expression).await;
-            if value == *expected {
-                return;
-            }
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{expression} is {value}, not {expected}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        self.child.wait().unwrap();
-        // The browser's own children may still write into it for a moment.
-        let _left_behind = std::fs::remove_dir_all(&self.folder);
-    }
-}
+use crate::support::{Browser, Fault, Line, Setup, TestShop, eventually, scaled};
 
 /// The page: signs in, connects, and keeps what it is told.
 fn page(email: &str, transport: &str) -> String {
@@ -189,12 +60,6 @@ async fn a_page_sees_each_event_once_through_restarts_of_the_node() {
     assert!(types.text.contains("export function connect"));
 
     let mut browser = Browser::open(&format!("{}/api/docs/", shop.server.url)).await;
-    browser
-        .until(
-            "document.readyState + location.pathname",
-            &json!("complete/api/docs/"),
-        )
-        .await;
     let opened = browser.evaluate(&page(&email, "auto")).await;
     assert_eq!(opened, "/api/docs/");
     browser.until("live.state", &json!("live")).await;
@@ -265,4 +130,40 @@ async fn a_page_sees_each_event_once_through_restarts_of_the_node() {
     book.insert_one(event(user, last, 20)).await.unwrap();
     let all: Vec<i64> = (1..=last).collect();
     browser.until("seen", &json!(all)).await;
+}
+
+#[actix_web::test]
+async fn a_page_whose_line_is_dead_notices_and_resumes() {
+    let shop = Setup::default()
+        .with("REALTIME__HEARTBEAT_SECONDS", 1)
+        .start()
+        .await;
+    let buyer = shop.customer().await;
+    let (user, book) = (user_of(&buyer).await, events(&shop).await);
+    let email = buyer.get("/api/auth/profile").await.body["email"].clone();
+    let port = shop.server.url.rsplit_once(':').unwrap().1;
+    let line = Line::to(port.parse().unwrap());
+    let url = format!("http://127.0.0.1:{}/api/docs/", line.port);
+    let mut browser = Browser::open(&url).await;
+    let script = page(email.as_str().unwrap(), "websocket");
+    browser.evaluate(&script).await;
+    browser.until("live.state", &json!("live")).await;
+    // Heartbeats alone keep it, and are nothing to the page.
+    let steady = "new Promise((resolve) => setTimeout(() => resolve(states.length), 4_000))";
+    let states = browser.evaluate("states.length").await;
+    assert_eq!(browser.evaluate(steady).await, states);
+
+    // Nothing comes through, and nobody says so: neither end of the connection sees the other go.
+    line.set(Fault::Cut);
+    browser
+        .until(
+            "['waiting', 'connecting'].includes(live.state)",
+            &json!(true),
+        )
+        .await;
+    book.insert_one(event(user, 1, 20)).await.unwrap();
+    line.set(Fault::Well);
+    browser.until("seen", &json!([1])).await;
+    browser.until("live.state", &json!("live")).await;
+    browser.evaluate("live.close()").await;
 }

@@ -4,6 +4,7 @@
 mod acks;
 mod books;
 mod broker;
+mod browser;
 mod client;
 mod cluster;
 mod line;
@@ -17,6 +18,7 @@ use std::{
 
 pub(crate) use acks::{Acks, purchase};
 pub(crate) use broker::{Log, Queue, amqp_uri, start_broker};
+pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Client};
 pub(crate) use cluster::Cluster;
 pub(crate) use line::{Fault, Line};
