@@ -157,16 +157,16 @@ impl<'a> ProductView<'a> {
     }
 }
 
-/// A digest of the stock that a body shows. Staff see what is reserved too, even where nothing is, so that
-/// no tag of a public body is one of theirs.
+/// A digest of the stock that a body shows. Reserved units count only where there are some, so that
+/// without any, staff and public see the same tag on bodies that say the same.
 pub(super) fn stamp(product: &Product, levels: &Levels, audience: Audience) -> i64 {
     let mut digest = Sha256::new();
     for variant in &product.variants {
         let level = levels.get(&variant.id);
         digest.update(variant.id.object_id().bytes());
         digest.update(level.map_or(0, |level| level.available).to_be_bytes());
-        if audience == Audience::Staff {
-            let reserved = level.map_or(0, |level| level.reserved);
+        let reserved = level.map_or(0, |level| level.reserved);
+        if audience == Audience::Staff && reserved > 0 {
             digest.update(b"reserved");
             digest.update(reserved.to_be_bytes());
         }
@@ -176,8 +176,8 @@ pub(super) fn stamp(product: &Product, levels: &Levels, audience: Audience) -> i
     i64::from_be_bytes(head)
 }
 
-/// The entity tag of a product: `"<version>"` for the public while its stock is what it was when that
-/// version was written, else `"<version>.<digest of its stock>"`: a body never changes under a tag.
+/// The entity tag of a product: `"<version>"` while its stock is what it was when that version was
+/// written, else `"<version>.<digest of its stock>"`: a body never changes under a tag.
 pub(super) fn tag(product: &Product, levels: &Levels, audience: Audience) -> String {
     let stamp = stamp(product, levels, audience);
     if stamp == product.stock_stamp {

@@ -350,7 +350,7 @@ fn a_faulty_configuration_is_one_line_that_names_the_key() {
 /// Before there is any database, as where a configuration is tried out.
 #[test]
 fn the_check_refuses_what_the_server_would() {
-    let check = |pair| refusal("check", &[pair]);
+    let check = |pair: (&str, &str)| refusal("check", &[pair]);
     let roots = check(("BODEGA__PAYPAL__CERT_ROOTS_FILE", "/nonexistent"));
     assert!(roots.contains("paypal.cert_roots_file"), "{roots}");
     let hosts = check(("BODEGA__PAYPAL__CERT_HOSTS", "https://api.paypal.com"));

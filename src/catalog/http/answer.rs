@@ -8,14 +8,17 @@ use actix_web::{
     },
 };
 
-use crate::{catalog::view::Encoded, http::not_modified};
+use crate::{
+    catalog::view::Encoded,
+    http::{NOT_KEPT, not_modified},
+};
 
 /// Who may keep an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kept<'a> {
     /// Everyone, as this header says.
     Shared(&'a HeaderValue),
-    /// The one who asked, and asks before each use.
+    /// Nobody: staff see more under the same address, and under the same tag where nothing is reserved.
     Private,
 }
 
@@ -23,7 +26,7 @@ impl Kept<'_> {
     fn header(self) -> HeaderValue {
         match self {
             Self::Shared(header) => header.clone(),
-            Self::Private => HeaderValue::from_static("private, no-cache"),
+            Self::Private => NOT_KEPT.1,
         }
     }
 }
