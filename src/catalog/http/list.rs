@@ -138,13 +138,21 @@ async fn make_page(
         return Err(invalid_parameter("", "length", message));
     }
     let mut pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
-    let hidden = ("hidden".into(), "true".into());
-    let hidden = match pairs.iter().position(|pair| *pair == hidden) {
-        Some(place) => {
-            Staff::from_request(request, &mut Payload::None).await?;
-            pairs.swap_remove(place);
-            true
-        }
+    let hidden = match pairs.iter().position(|(name, _)| name == "hidden") {
+        Some(place) => match &*pairs.swap_remove(place).1 {
+            "true" => {
+                Staff::from_request(request, &mut Payload::None).await?;
+                true
+            }
+            "false" => false,
+            _ => {
+                return Err(invalid_parameter(
+                    "hidden",
+                    "invalid",
+                    "expected true or false",
+                ));
+            }
+        },
         None => false,
     };
     let query = SearchQuery::parse(pairs)?;

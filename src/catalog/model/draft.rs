@@ -78,7 +78,6 @@ impl ProductDraft {
         check_options(&written, product_type, &mut faults);
         let variants = check_variants(&written, &sku, written.price, schema, &mut faults);
         let cheapest = variants.iter().map(|v| v.price).min_by_key(|p| p.amount);
-        check_own_price(&written, cheapest, &mut faults);
         let bytes = serde_json::to_vec(&written).map_or(usize::MAX, |json| json.len());
         if bytes > MAX_PRODUCT_BYTES {
             let message = format!("a product has {MAX_PRODUCT_BYTES} bytes at most");
@@ -413,15 +412,6 @@ fn check_prices(written: &WriteProduct, currency: Currency, faults: &mut Vec<Fie
             let pointer = format!("{pointer}/currency");
             faults.push(FieldError::new(pointer, "unknown_value", message));
         }
-    }
-}
-
-/// A price that no variant has is one that lists show and nobody pays.
-fn check_own_price(written: &WriteProduct, cheapest: Option<Money>, faults: &mut Vec<FieldError>) {
-    let differs = written.price.is_some() && cheapest.is_some() && written.price != cheapest;
-    if differs && !written.options.is_empty() {
-        let message = "a product with options has the price of its cheapest variant";
-        faults.push(FieldError::new("/price", "mismatch", message));
     }
 }
 

@@ -38,8 +38,8 @@ pub struct WriteProduct {
     /// Who makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// Its price: that of its cheapest variant, also where it is left out. A patch of it moves the variants
-    /// that had it; any other price is refused (`mismatch`).
+    /// Its price, which variants have that name none of their own; that of the cheapest variant where it is left
+    /// out. A patch of it moves the variants that had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
     /// What it cost before.
@@ -118,6 +118,8 @@ impl From<&Product> for WriteProduct {
         // The one variant of a product without options stands for it, unless it has something of its own.
         let own =
             |variant: &&Variant| !single || variant.image.is_some() || variant.sku != product.sku;
+        let cheapest = product.variants.iter().map(|v| v.price.amount).min();
+        let derived = !single && cheapest == Some(product.price.amount);
         let variants = product
             .variants
             .iter()
@@ -138,7 +140,7 @@ impl From<&Product> for WriteProduct {
             product_type: Some(product.product_type.to_string()),
             categories: product.categories.clone(),
             brand: product.brand.clone(),
-            price: single.then_some(product.price),
+            price: (!derived).then_some(product.price),
             compare_at_price: product.compare_at_price,
             attributes: product.attributes.clone(),
             options: product.options.clone(),

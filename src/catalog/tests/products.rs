@@ -11,7 +11,7 @@ async fn a_product_is_created_and_read_by_id_and_by_slug() {
     let created = shop.post("/api/products", &mug()).await.expect(201);
     let product = created.json();
     assert_eq!(created.header("location"), at(&product));
-    assert!(created.header("etag").starts_with("\"1."));
+    assert_eq!(created.header("etag"), "\"1\"");
     assert_eq!(product["stock"], json!({"available": 10, "reserved": 0}));
     let by_id = shop.get(&at(&product)).await.expect(200);
     let by_slug = shop.get("/api/products/harbour-mug").await.expect(200);
@@ -67,7 +67,7 @@ async fn a_tag_is_the_version_and_changes_when_stock_does() {
             .set_json(patch)
     };
     let edited = shop.staff(edit(&tag)).await.expect(200);
-    assert!(edited.header("etag").starts_with("\"2."));
+    assert_eq!(edited.header("etag"), "\"2\"");
     assert_eq!(edited.json()["stock"]["available"], 7);
     shop.staff(edit(&tag)).await.problem(412, "stale_version");
     shop.staff(edit("\"9\""))
@@ -375,13 +375,6 @@ async fn a_price_that_is_patched_is_what_a_buyer_pays() {
     assert_eq!(patched["price"], usd(800));
     assert_eq!(patched["variants"][0]["price"], usd(800));
     assert_eq!(patched["variants"][1]["price"], usd(3_000));
-    for price in [usd(777), usd(3_500)] {
-        let mut wrong = shirt.clone();
-        wrong["price"] = price;
-        wrong["variants"][0]["price"] = usd(1_000);
-        let refused = shop.put(&path, &wrong).await;
-        assert_eq!(refused.problem(422, "validation_failed"), ["/price"]);
-    }
     for (query, total) in [
         ("minPrice=2000", 1),
         ("maxPrice=800", 1),
