@@ -119,9 +119,9 @@ mod tests {
         assert_eq!(
             named(&body),
             of(&[
-                ("/a~1b", "unknown_field"),
                 ("/addresses/1/city", "required"),
                 ("/addresses/1/town", "unknown_field"),
+                ("/a~1b", "unknown_field"),
                 ("/email", "invalid_type"),
                 ("/role", "unknown_field"),
             ])

@@ -198,11 +198,12 @@ async fn an_object_is_never_taken_as_a_list_of_its_fields() {
             let answer = hall.raw(&method, &path, "application/json", body).await;
             let what = format!("{method} {path} {field}: {answer:?}");
             assert_eq!(answer.status, 422, "{what}");
-            assert_eq!(answer.pointers(), [format!("/{field}")], "{what}");
-            assert_eq!(
-                answer.body["errors"][0]["message"], "expected an object",
-                "{what}"
-            );
+            // Beside what the body lacks.
+            let faults = answer.body["errors"].as_array().unwrap();
+            let fault = faults
+                .iter()
+                .find(|fault| fault["pointer"] == format!("/{field}"));
+            assert_eq!(fault.unwrap()["message"], "expected an object", "{what}");
         }
     }
     assert!(tried >= 3, "{tried} bodies hold an object");
