@@ -137,6 +137,8 @@ pub(super) struct Row {
 pub(super) struct Keys {
     pub(super) id: ProductId,
     pub(super) price: i64,
+    /// What the dearest variant costs: for most products that is `price`.
+    pub(super) dearest: i64,
     pub(super) created: i64,
     pub(super) head: u64,
 }
@@ -224,18 +226,22 @@ impl Docs {
 
     /// Whether any variant of the product has a price within `range`.
     pub(super) fn has_price(&self, doc: Doc, range: &RangeInclusive<i64>) -> bool {
-        let own = self.keys(doc).map(|keys| keys.price);
+        let Some(keys) = self.keys(doc) else {
+            return false;
+        };
+        if range.contains(&keys.price) || keys.price == keys.dearest {
+            return range.contains(&keys.price);
+        }
         let dearer = self.row(doc).map(|row| row.dearer.iter());
-        own.iter()
-            .chain(dearer.into_iter().flatten())
+        dearer
+            .into_iter()
+            .flatten()
             .any(|price| range.contains(price))
     }
 
     /// What the product's cheapest and its dearest variant cost.
     pub(super) fn prices(&self, doc: Doc) -> Option<(i64, i64)> {
-        let least = self.keys(doc)?.price;
-        let greatest = self.row(doc)?.dearer.last();
-        Some((least, greatest.copied().unwrap_or(least)))
+        self.keys(doc).map(|keys| (keys.price, keys.dearest))
     }
 
     pub(super) fn row(&self, doc: Doc) -> Option<&Row> {

@@ -54,6 +54,7 @@ impl Prepared {
             keys: Keys {
                 id: product.id,
                 price: product.price,
+                dearest: dearer.last().copied().unwrap_or(product.price),
                 created: product.created_at.millis(),
                 head: head(&name),
             },
