@@ -327,8 +327,9 @@ impl Live {
 /// A product in the index's own form.
 fn indexed(product: Product, fields: Arc<TypeFields>, available: u32) -> IndexedProduct {
     let skus = product.skus().into_iter().map(str::to_owned).collect();
-    let price = product.price.amount;
     let prices = product.variants.iter().map(|variant| variant.price.amount);
+    // What is bought is a variant: the product's own price may be that of none.
+    let price = prices.clone().min().unwrap_or(product.price.amount);
     let dearer = prices.filter(|dearer| *dearer > price).collect();
     let variants = product.variants.into_iter();
     IndexedProduct {

@@ -375,13 +375,27 @@ async fn a_price_that_is_patched_is_what_a_buyer_pays() {
     assert_eq!(patched["price"], usd(800));
     assert_eq!(patched["variants"][0]["price"], usd(800));
     assert_eq!(patched["variants"][1]["price"], usd(3_000));
+    let found = async |query: &str| {
+        let list = shop.get(&format!("/api/products?{query}")).await.json();
+        list["total"].clone()
+    };
     for (query, total) in [
         ("minPrice=2000", 1),
         ("maxPrice=800", 1),
         ("minPrice=3001", 0),
     ] {
-        let list = shop.get(&format!("/api/products?{query}")).await.json();
-        assert_eq!(list["total"], total, "{query}");
+        assert_eq!(found(query).await, total, "{query}");
+    }
+    // Nobody pays a price that no variant has, and nobody finds it.
+    shirt["price"] = usd(2_500);
+    shirt["variants"][0]["price"] = usd(1_000);
+    shop.put(&path, &shirt).await.expect(200);
+    for (query, total) in [
+        ("maxPrice=1000", 1),
+        ("minPrice=2000&maxPrice=2600", 0),
+        ("minPrice=3000", 1),
+    ] {
+        assert_eq!(found(query).await, total, "{query}");
     }
     shop.close().await;
 }
