@@ -24,7 +24,7 @@ use crate::{
     http::{API, RequestId, unlimited},
     mongo::{feed::Feed, pulse::Pulse},
     my_data, orders, payments,
-    problem::{Code, Problem, ProblemBody},
+    problem::{Code, MEDIA_TYPE, Problem, ProblemBody},
     realtime,
 };
 
@@ -78,8 +78,6 @@ impl Modify for Problems {
     }
 }
 
-/// The media type of problems (RFC 9457).
-const PROBLEM: &str = "application/problem+json";
 /// The schema of problems, as responses name it.
 const PROBLEM_SCHEMA: &str = "#/components/schemas/ProblemBody";
 
@@ -178,11 +176,11 @@ fn takes_key(operation: &Operation) -> bool {
 
 fn problem() -> RefOr<Response> {
     let content = ContentBuilder::new().schema(Some(Ref::new(PROBLEM_SCHEMA)));
-    let response = ResponseBuilder::new().content(PROBLEM, content.build());
+    let response = ResponseBuilder::new().content(MEDIA_TYPE, content.build());
     response.build().into()
 }
 
-/// Handlers name the problem's schema; its media type is [`PROBLEM`], not that of other answers.
+/// Handlers name the problem's schema; its media type is [`MEDIA_TYPE`], not that of other answers.
 fn name_problem(response: &mut Response) {
     let content = std::mem::take(&mut response.content);
     response.content = content
@@ -195,7 +193,7 @@ fn name_problem(response: &mut Response) {
                 ),
                 RefOr::Ref(_) => false,
             };
-            let kind = if problem { PROBLEM.to_owned() } else { kind };
+            let kind = if problem { MEDIA_TYPE.to_owned() } else { kind };
             (kind, content)
         })
         .collect();
@@ -444,7 +442,7 @@ mod tests {
                 let kinds = response["content"].as_object().into_iter().flatten();
                 for (kind, content) in kinds {
                     let problem = content["schema"]["$ref"] == PROBLEM_SCHEMA;
-                    assert_eq!(kind == PROBLEM, problem, "{what} {status}");
+                    assert_eq!(kind == MEDIA_TYPE, problem, "{what} {status}");
                     assert_eq!(problem, status.as_str() >= "400", "{what} {status}");
                 }
             }

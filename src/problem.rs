@@ -113,6 +113,9 @@ impl Code {
     }
 }
 
+/// The media type of problem answers.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
 /// One faulty place of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
@@ -316,7 +319,7 @@ impl Problem {
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
         let mut response = HttpResponse::build(self.0.code.status());
-        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((header::CONTENT_TYPE, MEDIA_TYPE));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if let Some(wait) = self.0.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -376,5 +379,14 @@ mod tests {
         let names: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|code| code.status().as_u16() >= 400));
+    }
+
+    #[test]
+    fn what_was_said_of_a_place_stands_beside_what_is_said_of_others() {
+        let fault = |pointer: &str, message: &str| FieldError::new(pointer, "invalid", message);
+        let said = Problem::invalid(vec![fault("/email", "first")]);
+        let told = said.also(vec![fault("/email", "second"), fault("/age", "third")]);
+        let expected = [fault("/age", "third"), fault("/email", "first")];
+        assert_eq!(told.0.errors, expected);
     }
 }

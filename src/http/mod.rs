@@ -27,7 +27,7 @@ pub(crate) use gate::API;
 pub use gate::Gate;
 pub use limits::{RateClass, RateLimits};
 pub(crate) use patience::patiently;
-pub use privacy::NOT_KEPT;
+pub use privacy::{CART_TOKEN, NOT_KEPT};
 pub use query::{Params, invalid_parameter};
 pub(crate) use request::unlimited;
 pub use request::{RequestId, guard_request};

@@ -5,7 +5,7 @@ use actix_web::http::header::{
 };
 
 /// The header by which a guest without cookies names the own cart.
-const CART_TOKEN: &str = "x-cart-token";
+pub const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
 
 /// Whether a request with these headers shows who asks.
 pub(super) fn is_personal(asked: &HeaderMap) -> bool {

@@ -1,9 +1,6 @@
 //! Which site the shop is, as browsers name it: scheme, host and port.
 
-use actix_web::{
-    HttpRequest,
-    http::{header::HOST, uri::Authority},
-};
+use actix_web::{HttpRequest, http::header::HOST};
 
 use crate::config::ServerConfig;
 
@@ -20,18 +17,9 @@ pub fn own_site(request: &HttpRequest, server: &ServerConfig) -> String {
     let peer = request.peer_addr().map(|address| address.ip());
     let proxied = peer.is_some_and(|peer| server.trusted_proxies.contains(&peer));
     let forwarded = |name| last(request, name).filter(|_| proxied);
-    let own_scheme = if request.app_config().secure() {
-        "https"
-    } else {
-        "http"
-    };
-    let scheme = forwarded("x-forwarded-proto").unwrap_or(own_scheme);
-    let asked = || {
-        let host = request.headers().get(HOST);
-        let host = host.and_then(|value| value.to_str().ok());
-        // HTTP/2 names the host in its address.
-        host.or_else(|| request.uri().authority().map(Authority::as_str))
-    };
+    // A node itself speaks plain HTTP/1.1.
+    let scheme = forwarded("x-forwarded-proto").unwrap_or("http");
+    let asked = || request.headers().get(HOST)?.to_str().ok();
     let host = forwarded("x-forwarded-host").or_else(asked);
     format!("{scheme}://{}", host.unwrap_or_default())
 }

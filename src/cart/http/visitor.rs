@@ -6,21 +6,19 @@ use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
     cookie::{Cookie, SameSite, time::Duration},
     dev::Payload,
-    http::header::{HeaderName, HeaderValue},
+    http::header::HeaderValue,
 };
 
 use crate::{
     accounts::Caller,
     cart::{Carts, token::GuestToken},
-    http::IfMatch,
+    http::{CART_TOKEN, IfMatch},
     id::UserId,
     problem::Problem,
 };
 
-/// The cookie that names a guest's cart.
+/// The cookie that names a guest's cart; [`CART_TOKEN`] does for clients without cookies.
 const COOKIE: &str = "bodega_cart";
-/// The header that does, for clients without cookies.
-const HEADER: HeaderName = HeaderName::from_static("x-cart-token");
 
 /// A guest who shows a token; whether it names a cart is seen later.
 pub struct Guest {
@@ -49,7 +47,7 @@ pub enum Visitor {
 /// The guest of a request: by the header's token, or where that is none, by the cookie's.
 #[must_use]
 pub fn shown_guest(request: &HttpRequest) -> Option<Guest> {
-    let header = request.headers().get(HEADER);
+    let header = request.headers().get(CART_TOKEN);
     let header = header.and_then(|value| value.to_str().ok());
     let by_header = header.and_then(GuestToken::parse);
     let cookie = request.cookie(COOKIE);
@@ -119,7 +117,7 @@ pub(super) fn hand_over(
         .map_err(|error| Problem::internal(error.to_string()))?;
     if is_new {
         let value = HeaderValue::try_from(token.text()).map_err(Problem::internal)?;
-        response.headers_mut().insert(HEADER, value);
+        response.headers_mut().insert(CART_TOKEN, value);
     }
     Ok(())
 }
