@@ -13,6 +13,8 @@ use crate::id::ProductId;
 
 /// How long a write is tried again.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The most that is waited before the second try.
+const SHORTEST: Duration = Duration::from_millis(4);
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_millis(128);
 
@@ -45,33 +47,44 @@ impl Lines {
 /// The tries of one write.
 #[derive(Debug)]
 pub(super) struct Turns {
-    until: Instant,
-    /// The most that is waited before the next try; none before the first.
-    pause: Option<Duration>,
+    began: Instant,
+    tries: u32,
 }
 
 impl Turns {
     /// Begins with a first try.
     pub(super) fn begin() -> Self {
         Self {
-            until: Instant::now() + PATIENCE,
-            pause: None,
+            began: Instant::now(),
+            tries: 0,
         }
     }
 
-    /// Waits for the next try; `false` where there has been time enough. The pauses grow and are drawn, so
-    /// that writers who have met do not keep meeting.
+    /// Waits for the next try; `false` where there has been time enough. The pauses are drawn, so that writers who
+    /// have met do not keep meeting.
     pub(super) async fn next(&mut self) -> bool {
-        let Some(most) = self.pause else {
-            self.pause = Some(Duration::from_millis(4));
-            return true;
-        };
-        if Instant::now() >= self.until {
+        let Some(most) = most_pause(self.tries, self.began.elapsed()) else {
             return false;
+        };
+        self.tries = self.tries.saturating_add(1);
+        if !most.is_zero() {
+            tokio::time::sleep(rand::rng().random_range(Duration::ZERO..=most)).await;
         }
-        self.pause = Some((most * 2).min(LONGEST));
-        tokio::time::sleep(rand::rng().random_range(Duration::ZERO..=most)).await;
         true
+    }
+}
+
+/// The most that is waited after so many `tries` in the time that has `passed`, growing with each; none before the
+/// first. `None`: it is not tried again.
+fn most_pause(tries: u32, passed: Duration) -> Option<Duration> {
+    match tries.checked_sub(1) {
+        None => Some(Duration::ZERO),
+        Some(_) if passed >= PATIENCE => None,
+        Some(again) => Some(
+            SHORTEST
+                .saturating_mul(2_u32.saturating_pow(again))
+                .min(LONGEST),
+        ),
     }
 }
 
@@ -79,14 +92,25 @@ impl Turns {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_write_is_tried_often_and_for_about_two_seconds() {
-        let (began, mut turns, mut tries) = (Instant::now(), Turns::begin(), 0);
-        while turns.next().await {
+    #[test]
+    fn a_write_is_tried_often_and_for_about_two_seconds() {
+        // As if each pause were as long as it may be.
+        let (mut tries, mut passed) = (0, Duration::ZERO);
+        while let Some(most) = most_pause(tries, passed) {
+            assert!(most <= LONGEST && (tries == 0) == most.is_zero());
+            passed += most;
             tries += 1;
         }
-        assert!((16..500).contains(&tries), "{tries}");
-        let took = began.elapsed();
-        assert!(PATIENCE <= took && took < PATIENCE * 2, "{took:?}");
+        assert!(tries >= 16, "{tries}");
+        assert!(
+            PATIENCE <= passed && passed < PATIENCE + LONGEST,
+            "{passed:?}"
+        );
+        assert_eq!(
+            most_pause(0, PATIENCE),
+            Some(Duration::ZERO),
+            "the first try"
+        );
+        assert_eq!(most_pause(u32::MAX, Duration::ZERO), Some(LONGEST));
     }
 }
